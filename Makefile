@@ -1,0 +1,49 @@
+# One folder holds everything that is installed: .venv. `make` alone lists the targets.
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+# Chains and BLAS threads fight for the same cores.
+export OPENBLAS_NUM_THREADS := 1
+export OMP_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test slow lint notebooks clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@echo "PYTHON=... names the interpreter that .venv is made with; else one is looked for."
+
+install: $(VENV)/.installed ## make .venv and install the package and its tools into it
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@sh .ci/venv $(VENV)
+	@echo 'installing into $(VENV): a few minutes the first time'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	touch $@
+
+demo: install ## fit, predict and propose on the data shipped with the package, into out/demo
+	$(BIN)/claude-pymc demo --out out/demo --overwrite
+
+test: install ## run the tests, but for the slow ones
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+
+slow: install ## run the long statistical tests
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
+
+lint: install ## check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy claude_pymc
+
+notebooks: install ## run the notebooks anew, in place
+	$(BIN)/jupyter-execute --inplace --timeout=900 notebooks/*.ipynb
+
+clean: ## remove caches, builds and the output of the demo
+	rm -rf build dist out/demo .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -path ./$(VENV) -prune -o -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean ## remove .venv too
+	rm -rf $(VENV)

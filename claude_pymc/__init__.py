@@ -1,0 +1,59 @@
+"""claude_pymc: data assimilation of simulations and experiments in one joint Gaussian, on PyMC.
+
+Public names are loaded on first use, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "claude_pymc.acquisition.candidates": ["Candidates"],
+    "claude_pymc.acquisition.objectives": ["Maximize", "Minimize", "Reach"],
+    "claude_pymc.acquisition.propose": ["propose"],
+    "claude_pymc.datasets": ["load_dataset"],
+    "claude_pymc.errors": [
+        "CandidateError",
+        "ClaudeError",
+        "DesignError",
+        "Notice",
+        "PosteriorWarning",
+        "SamplingError",
+        "SpecError",
+        "StatisticsError",
+        "StudyError",
+        "TableError",
+    ],
+    "claude_pymc.joint.gaussian": ["log_likelihood"],
+    "claude_pymc.joint.model": ["build_model"],
+    "claude_pymc.joint.posterior": ["JointPosterior"],
+    "claude_pymc.joint.priors": ["LKJPrior", "ShrinkagePrior"],
+    "claude_pymc.joint.sampling": ["Sampler", "sample"],
+    "claude_pymc.joint.spec": ["JointGaussian"],
+    "claude_pymc.review.diagnostics": ["diagnose"],
+    "claude_pymc.study": ["Study"],
+    "claude_pymc.tables.basis": ["Polynomial", "Sine"],
+    "claude_pymc.tables.design": ["Design"],
+    "claude_pymc.tables.statistics": ["PatternStats"],
+    "claude_pymc.tables.table": ["Table"],
+}
+_HOME = {name: module for module, names in _WHERE.items() for name in names}
+
+__all__ = sorted([*_HOME, "__version__"])  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on first use (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'claude_pymc' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return __all__

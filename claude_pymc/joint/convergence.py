@@ -1,0 +1,165 @@
+"""Checks of convergence: may the numbers of this posterior be believed?
+
+R-hat and effective sample sizes are those of Vehtari et al., Bayesian Analysis 16, 667 (2021), over
+every free quantity of the joint Gaussian; E-BFMI is that of Betancourt, arXiv 1604.00695.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from claude_pymc.errors import SamplingError
+from claude_pymc.notation import CHAIN, DRAW
+
+RHAT, ESS, EBFMI = 1.01, 400.0, 0.3
+WATCHED = ("sigma", "linkage", "corrections", "scale")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: what was measured, what was asked, and what to do if it failed.
+
+    Parameters
+    ----------
+    name, value, threshold : str
+        As a person reads them.
+    passed : bool
+    advice : str
+        What to do about a failure.
+    """
+
+    name: str
+    value: str
+    threshold: str
+    passed: bool
+    advice: str
+
+    def __str__(self) -> str:
+        """Return one line."""
+        line = f"{'passed' if self.passed else 'FAILED'}  {self.name}: {self.value}"
+        line = f"{line} (asked: {self.threshold})"
+        return line if self.passed else f"{line}; {self.advice}"
+
+
+def convergence(idata: Any) -> tuple[Check, ...]:
+    """Check R-hat, effective sample sizes, divergences and E-BFMI of a posterior.
+
+    Parameters
+    ----------
+    idata : DataTree
+        With a group ``posterior`` and, for NUTS, ``sample_stats``.
+
+    Raises
+    ------
+    SamplingError
+        If there is no posterior group.
+    """
+    names, draws = _watched(idata)
+    rhat, bulk, tail = _rhat_and_ess(draws)
+    more = "draw more (draws=...), or simplify the corrections"
+    checks = [
+        _check("R-hat, largest", rhat, names, f"at most {RHAT}", rhat <= RHAT, np.nanargmax, more),
+        _check(
+            "ESS bulk, least", bulk, names, f"at least {ESS:g}", bulk >= ESS, np.nanargmin, more
+        ),
+        _check(
+            "ESS tail, least", tail, names, f"at least {ESS:g}", tail >= ESS, np.nanargmin, more
+        ),
+    ]
+    if "sample_stats" in idata.children:
+        stats = idata["sample_stats"].dataset
+        if "diverging" in stats:
+            count = int(stats["diverging"].sum())
+            checks.append(
+                Check(
+                    "divergences",
+                    f"{count} of {stats['diverging'].size} draws",
+                    "none",
+                    count == 0,
+                    "sample with a larger target_accept, or look for parameters that the rows do "
+                    "not determine",
+                )
+            )
+        if "energy" in stats:
+            energy = stats["energy"].transpose(CHAIN, DRAW).to_numpy()
+            bfmi = np.square(np.diff(energy, axis=1)).mean(axis=1) / energy.var(axis=1)
+            checks.append(
+                Check(
+                    "E-BFMI, least chain",
+                    f"{bfmi.min():.2f}",
+                    f"at least {EBFMI}",
+                    bool(bfmi.min() >= EBFMI),
+                    "draw more, or use a narrower prior on the scales",
+                )
+            )
+    return tuple(checks)
+
+
+def _watched(idata: Any) -> tuple[list[str], np.ndarray]:
+    """Names and draws (quantity, chain, draw) of everything that varies."""
+    if "posterior" not in getattr(idata, "children", {}):
+        raise SamplingError(
+            "draws with a group 'posterior'",
+            f"groups {list(getattr(idata, 'children', {}))}",
+            "a prior or predictive sample, or a file of another package",
+            "pass the result of cp.sample",
+        )
+    posterior = idata["posterior"].dataset
+    known = [name for name in WATCHED if name in posterior]
+    names, draws = [], []
+    for name in known or list(posterior.data_vars):
+        values = posterior[name].transpose(CHAIN, DRAW, ...)
+        flat = values.to_numpy().reshape(*values.shape[:2], -1)
+        places = list(np.ndindex(values.shape[2:]))
+        for i, place in enumerate(places):
+            if np.isfinite(flat[..., i]).all() and np.ptp(flat[..., i]) == 0.0:
+                continue
+            labels = [
+                str(values[dim].to_numpy()[at]) if dim in values.coords else str(at)
+                for dim, at in zip(values.dims[2:], place, strict=True)
+            ]
+            names.append(f"{name}[{', '.join(labels)}]")
+            draws.append(flat[..., i])
+    if not draws:
+        raise SamplingError(
+            "draws that vary",
+            "constant draws",
+            "a sampler that never moved",
+            "sample again with another seed and more tuning",
+        )
+    return names, np.stack(draws)
+
+
+def _rhat_and_ess(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """R-hat, bulk and tail ESS for draws (quantity, chain, draw)."""
+    from arviz_stats.base import array_stats
+
+    def over(method: str, kind: str) -> np.ndarray:
+        function = getattr(array_stats, kind)
+        extra = {"prob": (0.05, 0.95)} if method == "tail" else {}
+        with np.errstate(all="ignore"):
+            return np.array(
+                [function(q, chain_axis=0, draw_axis=1, method=method, **extra) for q in draws]
+            )
+
+    return over("rank", "rhat"), over("bulk", "ess"), over("tail", "ess")
+
+
+def _check(
+    name: str,
+    values: np.ndarray,
+    names: list[str],
+    threshold: str,
+    passed: np.ndarray,
+    worst: Any,
+    advice: str,
+) -> Check:
+    """Judge one figure over all quantities; NaN counts as a failure."""
+    if np.isnan(values).all():
+        return Check(name, "not computable", threshold, False, "sample at least four chains")
+    at = int(worst(values))
+    shown = f"{values[at]:.3f}" if "R-hat" in name else f"{values[at]:.0f}"
+    return Check(name, f"{shown} for {names[at]}", threshold, bool(passed.all()), advice)

@@ -1,0 +1,170 @@
+"""The numba kernel of the pattern-wise likelihood: one pass over patterns, value and gradient.
+
+It is compiled once into a C function, cached on disk, and called through its symbol. Linked as
+bitcode into every PyMC model instead, it would be optimised anew for each of them, which takes
+longer than everything else in a warm compilation. The formulas are those of
+`claude_pymc.joint.ops`; the loops are written out because slices cost more than they save here.
+"""
+
+from __future__ import annotations
+
+import zlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding
+import numba
+import numpy as np
+from numba import types
+
+from claude_pymc.joint.gaussian import LOG_2PI
+
+TINY = 1e-150
+# Caches on disk are keyed by these sources: an edited kernel is never mixed with an old caller.
+VERSION = zlib.crc32(
+    b"".join(Path(__file__).with_name(n).read_bytes() for n in ("kernel.py", "ops.py"))
+)
+SYMBOL = f"claude_pymc_pattern_kernel_{VERSION}"
+SIZE, ARRAY = types.int64, types.CPointer(types.float64)
+SIGNATURE = types.void(*(SIZE,) * 3, *(ARRAY,) * 9)
+
+
+def pattern_kernel(
+    d: int,
+    p: int,
+    n_patterns: int,
+    linkage_: Any,
+    sigma_: Any,
+    corrections_: Any,
+    rows_: Any,
+    gram_: Any,
+    value_: Any,
+    g_linkage_: Any,
+    g_sigma_: Any,
+    g_corrections_: Any,
+) -> None:
+    """Fill the value and its gradients with respect to C (strictly lower), sigma and R."""
+    linkage = numba.carray(linkage_, (d, d))
+    sigma = numba.carray(sigma_, d)
+    corrections = numba.carray(corrections_, (d, p))
+    rows = numba.carray(rows_, (n_patterns, d))
+    gram = numba.carray(gram_, (n_patterns, p + d, p + d))
+    g_linkage = numba.carray(g_linkage_, (d, d))
+    g_sigma = numba.carray(g_sigma_, d)
+    g_corrections = numba.carray(g_corrections_, (d, p))
+    value = 0.0
+    failed = False
+    # Columns 0..p-1 hold W = T^-1 R, columns p.. hold A = T^-1 diag(sigma); g is their gradient.
+    full = np.zeros((d, p + d))
+    g = np.zeros((d, p + d))
+    index = np.zeros(d, np.int64)
+    inner = np.zeros(d)
+    lower = np.zeros((d, d))
+    q = np.zeros((d, d))
+    u = np.zeros((d, p + d))
+    v = np.zeros((d, p + d))
+    for j in range(d):
+        failed = failed or not (sigma[j] > TINY and sigma[j] < np.inf)
+        for b in range(p):
+            full[j, b] = corrections[j, b]
+        full[j, p + j] = sigma[j]
+        for k in range(j):
+            for b in range(p + d):
+                full[j, b] += linkage[j, k] * full[k, b]
+    for m in range(n_patterns):
+        n = 0.0
+        k = 0
+        for j in range(d):
+            if rows[m, j] > 0.0:
+                n = rows[m, j]
+                index[k] = j
+                k += 1
+        for i in range(k):
+            # One row of A_G = L Q, and of U = L^-1 (-W_G, I).
+            for b in range(p):
+                u[i, b] = -full[index[i], b]
+            for b in range(d):
+                u[i, p + b] = 1.0 if b == index[i] else 0.0
+                q[i, b] = full[index[i], p + b]
+            for j in range(i):
+                dot = 0.0
+                for b in range(d):
+                    dot += q[i, b] * q[j, b]
+                lower[i, j] = dot
+                for b in range(d):
+                    q[i, b] -= dot * q[j, b]
+                for b in range(p + d):
+                    u[i, b] -= dot * u[j, b]
+            square = 0.0
+            for b in range(d):
+                square += q[i, b] * q[i, b]
+            length = np.sqrt(square)
+            if not (length > TINY and length < np.inf):
+                failed = True
+                length = 1.0
+            lower[i, i] = length
+            for b in range(d):
+                q[i, b] /= length
+            for b in range(p + d):
+                u[i, b] /= length
+            value -= n * (0.5 * LOG_2PI + np.log(length))
+        for i in range(k):
+            # V = U C_Gamma, and the trace sum(U * V).
+            for b in range(p + d):
+                v[i, b] = 0.0
+            for a in range(p + d):
+                factor = u[i, a]
+                if factor != 0.0:
+                    for b in range(p + d):
+                        v[i, b] += factor * gram[m, a, b]
+            for b in range(p + d):
+                value -= 0.5 * u[i, b] * v[i, b]
+        for i in range(k - 1, -1, -1):
+            # Columns of V for targets are spent; (V U' - n I) Q takes their place, then L^-T.
+            inner[:] = 0.0
+            for j in range(k):
+                for b in range(p + d):
+                    inner[j] += v[i, b] * u[j, b]
+            inner[i] -= n
+            for b in range(d):
+                total = 0.0
+                for j in range(k):
+                    total += inner[j] * q[j, b]
+                v[i, p + b] = total
+        for i in range(k - 1, -1, -1):
+            for b in range(p + d):
+                total = v[i, b]
+                for j in range(i + 1, k):
+                    total -= lower[j, i] * v[j, b]
+                v[i, b] = total / lower[i, i]
+                g[index[i], b] += v[i, b]
+    for j in range(d - 1, -1, -1):
+        for i in range(j + 1, d):
+            for b in range(p + d):
+                g[j, b] += linkage[i, j] * g[i, b]
+        g_sigma[j] = g[j, p + j]
+        for b in range(p):
+            g_corrections[j, b] = g[j, b]
+        for k in range(d):
+            g_linkage[j, k] = 0.0
+        for k in range(j):
+            for b in range(p + d):
+                g_linkage[j, k] += g[j, b] * full[k, b]
+    if failed or not np.isfinite(value):
+        value = -np.inf
+        for j in range(d):
+            g_sigma[j] = np.nan
+            for k in range(d):
+                g_linkage[j, k] = np.nan
+            for b in range(p):
+                g_corrections[j, b] = np.nan
+    value_[0] = value
+
+
+@cache
+def external_kernel() -> Any:
+    """Compile the kernel, or load it from the cache, and return it as a callable of njit code."""
+    compiled = numba.cfunc(SIGNATURE, cache=True, error_model="numpy")(pattern_kernel)
+    llvmlite.binding.add_symbol(SYMBOL, compiled.address)
+    return types.ExternalFunction(SYMBOL, SIGNATURE)

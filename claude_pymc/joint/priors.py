@@ -1,0 +1,170 @@
+r"""Priors as frozen records: what is believed before the rows, on the modelled scale.
+
+`ShrinkagePrior` (default)
+    log sigma_j ~ N(log noise, noise_log_sd^2); c_jk ~ N(1, linkage_sd^2) for the nearest cheaper
+    target of the same quantity, else N(0, linkage_sd^2); R_jb ~ N(0, t_jg^2) with one learned scale
+    per target and group g of basis terms, log t_jg ~ N(log scale, scale_log_sd^2); the constant has
+    the fixed scale `constant_sd`.
+
+`LKJPrior`
+    Lambda = S K S with K ~ LKJ_D(eta), D = p + d. Order z = (y_d, ..., y_1, x). The partial
+    correlations of column j of the Cholesky factor are independent with
+
+        (rho + 1)/2 ~ Beta(a_j, a_j),    a_j = eta + (D - 1 - j)/2,
+
+    so the d columns that matter need no others. With s_x^2 ~ t^2 chi^2(2 eta + D - 1) the rows of x
+    in these columns are N(0, t^2 I_d) exactly, that is R_jb | sigma_j ~ N(0, sigma_j^2 t^2).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from claude_pymc.errors import SpecError
+
+
+@dataclass(frozen=True)
+class ShrinkagePrior:
+    """Independent normal priors with one learned scale per group of basis terms.
+
+    Parameters
+    ----------
+    noise, noise_log_sd : float
+        Median of sigma_j and sd of log sigma_j.
+    linkage_sd : float
+        Prior sd of each linkage coefficient.
+    constant_sd : float
+        Prior sd of the constant term.
+    scale, scale_log_sd : float
+        Median of the learned scales t_jg and sd of their logarithm.
+
+    Examples
+    --------
+    >>> ShrinkagePrior(linkage_sd=0.2).proper
+    True
+    """
+
+    noise: float = 0.1
+    noise_log_sd: float = 1.5
+    linkage_sd: float = 0.5
+    constant_sd: float = 5.0
+    scale: float = 0.5
+    scale_log_sd: float = 0.7
+
+    kind: ClassVar[str] = "shrinkage"
+    proper: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Refuse values that are not positive."""
+        _check_positive(self)
+
+    def describe(self) -> str:
+        """Say the prior in words."""
+        return (
+            f"noise sigma: log-normal, median {self.noise:g}, log sd {self.noise_log_sd:g}\n"
+            f"linkage: N(1, {self.linkage_sd:g}^2) to the nearest cheaper target of the same "
+            f"quantity, else N(0, {self.linkage_sd:g}^2)\n"
+            f"terms: N(0, t^2), one t per target and group, log-normal, median {self.scale:g}, "
+            f"log sd {self.scale_log_sd:g}; constant N(0, {self.constant_sd:g}^2)"
+        )
+
+
+@dataclass(frozen=True)
+class LKJPrior:
+    """LKJ prior on the correlations of the joint precision; only its d target columns are needed.
+
+    Parameters
+    ----------
+    eta : float
+        Shape of the LKJ distribution over D = basis + targets dimensions. Mind that a large D
+        squeezes the linkage: the sd of its partial correlation is (2 eta + D - 1)^(-1/2).
+    t : float
+        Scale of the rows of x: R_jb | sigma_j ~ N(0, sigma_j^2 t^2).
+    noise, noise_log_sd : float
+        Median and log sd of 1 / s_y, the residual sd of each target given everything else.
+
+    Examples
+    --------
+    >>> round(LKJPrior(eta=1.0).beta_shape(column=1, n_terms=2, n_targets=2), 2)
+    2.0
+    """
+
+    eta: float = 1.0
+    t: float = 10.0
+    noise: float = 0.1
+    noise_log_sd: float = 1.5
+
+    kind: ClassVar[str] = "lkj"
+    proper: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Refuse values that are not positive."""
+        _check_positive(self)
+
+    def beta_shape(self, column: int, n_terms: int, n_targets: int) -> float:
+        """Shape a_j of the symmetric Beta of the partial correlations in column j = 1, 2, ..."""
+        return self.eta + (n_terms + n_targets - 1 - column) / 2
+
+    def log_density_columns(self, partial: np.ndarray, n_terms: int, n_targets: int) -> float:
+        """Log density of the partial correlations of the first d columns.
+
+        ``partial`` (z, target) holds rho of row i and column j < i, in the order
+        z = (y_d, ..., y_1, x); other entries are not read.
+        """
+        total = 0.0
+        for j in range(1, n_targets + 1):
+            a = self.beta_shape(j, n_terms, n_targets)
+            rho = partial[j:, j - 1]
+            norm = 2 * math.lgamma(a) - math.lgamma(2 * a) + (2 * a - 1) * math.log(2)
+            total += float(np.sum((a - 1) * np.log1p(-(rho**2)))) - rho.size * norm
+        return total
+
+    def describe(self) -> str:
+        """Say the prior in words."""
+        return (
+            f"precision S K S, K ~ LKJ(eta = {self.eta:g}) over basis terms and targets\n"
+            f"1/s_y: log-normal, median {self.noise:g}, log sd {self.noise_log_sd:g}\n"
+            f"terms: N(0, (t sigma)^2) with t = {self.t:g}"
+        )
+
+
+Prior = ShrinkagePrior | LKJPrior
+PRIORS: dict[str, type[Any]] = {"shrinkage": ShrinkagePrior, "lkj": LKJPrior}
+
+
+def prior_to_dict(prior: Prior) -> dict[str, Any]:
+    """Return the fields as plain JSON values."""
+    return {"kind": prior.kind, **asdict(prior)}
+
+
+def prior_from_dict(data: dict[str, Any]) -> Prior:
+    """Rebuild a prior from :func:`prior_to_dict`."""
+    fields = dict(data)
+    kind = fields.pop("kind", "shrinkage")
+    known = PRIORS[kind].__dataclass_fields__ if kind in PRIORS else {}
+    unknown = [name for name in fields if name not in known]
+    if not known or unknown:
+        raise SpecError(
+            f"a prior of kind {sorted(PRIORS)}" if not known else f"fields {sorted(known)}",
+            f"{kind!r}" if not known else f"{unknown[0]!r}",
+            "a typing error, or a file written by a newer version",
+            "correct the name",
+        )
+    return PRIORS[kind](**fields)
+
+
+def _check_positive(prior: Prior) -> None:
+    """Refuse parameters that are not positive finite numbers."""
+    for name, value in asdict(prior).items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (number and 0 < value < math.inf):
+            raise SpecError(
+                f"a positive number for {name}",
+                f"{value!r}",
+                "scales and shapes of a prior cannot be zero, negative or infinite",
+                f"give {name} a positive value, on the scale of the standardised targets",
+            )

@@ -1,0 +1,278 @@
+"""Draws from the posterior: compiled once, fed with any statistics of the same design."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+from threadpoolctl import threadpool_limits
+
+from claude_pymc.errors import PosteriorWarning, SamplingError
+from claude_pymc.joint.convergence import convergence
+from claude_pymc.joint.model import DATA, build_model, data_of
+from claude_pymc.joint.spec import JointGaussian
+from claude_pymc.notation import CHAIN, DRAW, PARAMETERS
+from claude_pymc.tables.statistics import PatternStats
+
+Backend = Literal["auto", "nutpie", "pymc"]
+
+# Tried in this order until no draw diverges; the last result is kept whatever it is.
+TARGET_ACCEPT = (0.95, 0.99, 0.998)
+TUNE = 800
+COMPUTED = ("coefficients", "covariance", "precision_yy", "precision_yx")
+
+
+class Sampler:
+    """A compiled model that draws for any statistics of its design.
+
+    Parameters
+    ----------
+    spec : JointGaussian
+    backend : "auto", "nutpie" or "pymc"
+        "auto" takes nutpie where it is installed.
+
+    Examples
+    --------
+    >>> sampler = Sampler(spec)                         # doctest: +SKIP
+    >>> before = sampler.draw(stats, seed=0)            # doctest: +SKIP
+    >>> after = sampler.draw(stats + new_row, seed=0)   # doctest: +SKIP
+    """
+
+    def __init__(self, spec: JointGaussian, backend: Backend = "auto") -> None:
+        if backend not in ("auto", "nutpie", "pymc"):
+            raise SamplingError(
+                "a backend among 'auto', 'nutpie', 'pymc'",
+                f"{backend!r}",
+                "a typing error",
+                "choose one of them",
+            )
+        self.spec = spec
+        self.backend = backend
+        if backend == "auto":
+            self.backend = "nutpie" if find_spec("nutpie") else "pymc"
+        self.model = build_model(spec)
+        self._names = [v.name for v in self.model.free_RVs] + ["linkage", "sigma", "corrections"]
+        self._compiled: Any = None
+        if self.backend == "nutpie":
+            import nutpie
+
+            with threadpool_limits(1, user_api="blas"):
+                self._compiled = nutpie.compile_pymc_model(self.model, var_names=self._names)
+
+    def draw(
+        self,
+        stats: PatternStats,
+        *,
+        draws: int = 1000,
+        tune: int = TUNE,
+        chains: int = 4,
+        seed: int | None = None,
+        target_accept: float | None = None,
+        progress: bool = False,
+    ) -> xr.DataTree:
+        """Draw from the posterior given ``stats``.
+
+        Parameters
+        ----------
+        stats : PatternStats
+        draws, tune, chains : int
+            Kept and warm-up draws per chain, and number of chains.
+        seed : int, optional
+            The same seed, machine and versions give the same draws.
+        target_accept : float, optional
+            By default 0.95, and once or twice more with smaller steps if a draw diverged.
+        progress : bool
+            Show a progress bar.
+
+        Returns
+        -------
+        DataTree
+            Groups ``posterior`` (dims chain, draw and those of `claude_pymc.notation`) and
+            ``sample_stats``; specification, hash of the statistics, seed and versions in ``attrs``.
+
+        Raises
+        ------
+        StatisticsError
+            If the statistics belong to another design.
+        """
+        for name, value, least in (("draws", draws, 4), ("tune", tune, 1), ("chains", chains, 1)):
+            if not isinstance(value, int | np.integer) or value < least:
+                raise SamplingError(
+                    f"{name} as a whole number of at least {least}",
+                    f"{value!r}",
+                    "a broken or too small number",
+                    f"give {name} as an int",
+                )
+        data = data_of(self.spec, stats)
+        if seed is None:
+            seed = int(np.random.SeedSequence().generate_state(1)[0])
+        tries = TARGET_ACCEPT if target_accept is None else (target_accept,)
+        run = self._nutpie if self.backend == "nutpie" else self._pymc
+        for accept in tries:
+            tree = run(data, draws, tune, chains, seed, accept, progress)
+            if not bool(tree["sample_stats"]["diverging"].any()):
+                break
+        tree = _tidy(tree)
+        tree.attrs = {
+            "spec": self.spec.to_json(),
+            "data_hash": stats.digest,
+            "n_rows": stats.n_rows,
+            "shared_rows": stats.shared_rows,
+            "seed": int(seed),
+            "method": "nuts",
+            "backend": self.backend,
+            "tune": tune,
+            "target_accept": accept,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": json.dumps(versions()),
+        }
+        return tree
+
+    def _nutpie(
+        self,
+        data: dict[str, np.ndarray],
+        draws: int,
+        tune: int,
+        chains: int,
+        seed: int,
+        accept: float,
+        progress: bool,
+    ) -> xr.DataTree:
+        import nutpie
+
+        with threadpool_limits(1, user_api="blas"):
+            return nutpie.sample(
+                self._compiled.with_data(**data),
+                draws=draws,
+                tune=tune,
+                chains=chains,
+                seed=seed,
+                target_accept=accept,
+                adaptation="low_rank",
+                save_warmup=False,
+                progress_bar=progress,
+            )
+
+    def _pymc(
+        self,
+        data: dict[str, np.ndarray],
+        draws: int,
+        tune: int,
+        chains: int,
+        seed: int,
+        accept: float,
+        progress: bool,
+    ) -> xr.DataTree:
+        import pymc as pm
+
+        with self.model, threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # convergence is judged below
+            pm.set_data({name: data[name] for name in DATA})
+            return pm.sample(
+                draws=draws,
+                tune=tune,
+                chains=chains,
+                cores=1,
+                random_seed=seed,
+                nuts_sampler="pymc",
+                target_accept=accept,
+                progressbar=progress,
+                compute_convergence_checks=False,
+                var_names=self._names,
+            )
+
+
+def sample(
+    spec: JointGaussian,
+    stats: PatternStats,
+    *,
+    method: Literal["auto", "nuts"] = "auto",
+    backend: Backend = "auto",
+    draws: int = 1000,
+    tune: int = TUNE,
+    chains: int = 4,
+    seed: int | None = None,
+    target_accept: float | None = None,
+    progress: bool = False,
+) -> xr.DataTree:
+    """Compile the model and draw from its posterior; see :class:`Sampler` for repeated use.
+
+    A posterior that fails a convergence check is returned with a :class:`PosteriorWarning`.
+
+    Parameters
+    ----------
+    spec : JointGaussian
+    stats : PatternStats
+    method : "auto" or "nuts"
+        Both use the no-U-turn sampler.
+    backend, draws, tune, chains, seed, target_accept, progress
+        As in :class:`Sampler` and :meth:`Sampler.draw`.
+
+    Returns
+    -------
+    DataTree
+        As :meth:`Sampler.draw`.
+
+    Examples
+    --------
+    >>> idata = sample(spec, stats, seed=0)  # doctest: +SKIP
+    """
+    if method not in ("auto", "nuts"):
+        raise SamplingError(
+            "method 'auto' or 'nuts'", f"{method!r}", "a typing error", "use method='auto'"
+        )
+    tree = Sampler(spec, backend).draw(
+        stats,
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        seed=seed,
+        target_accept=target_accept,
+        progress=progress,
+    )
+    failed = [str(check) for check in convergence(tree) if not check.passed]
+    if failed:
+        warnings.warn("\n".join(failed), PosteriorWarning, stacklevel=2)
+    return tree
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages a posterior depends on."""
+    found = {}
+    for name in ("claude-pymc", "pymc", "pytensor", "nutpie", "numpy", "numba"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _tidy(tree: xr.DataTree) -> xr.DataTree:
+    """Keep posterior and sample_stats, add the computed quantities, make attributes savable."""
+    posterior = tree["posterior"].to_dataset()
+    stats = tree["sample_stats"].to_dataset()
+    stats = stats.drop_vars([n for n, v in stats.data_vars.items() if v.dtype.kind in "OUS"])
+    stats = stats[[n for n, v in stats.data_vars.items() if v.dims == (CHAIN, DRAW)]]
+    linkage, sigma, corrections = (
+        posterior[name].transpose(CHAIN, DRAW, *PARAMETERS[name]).to_numpy()
+        for name in ("linkage", "sigma", "corrections")
+    )
+    unit = np.eye(linkage.shape[-1]) - linkage
+    weighted = np.swapaxes(unit, -1, -2) / sigma[..., None, :] ** 2
+    root = np.linalg.solve(unit, sigma[..., None] * np.eye(linkage.shape[-1]))
+    computed = {
+        "coefficients": np.linalg.solve(unit, corrections),
+        "covariance": root @ np.swapaxes(root, -1, -2),
+        "precision_yy": weighted @ unit,
+        "precision_yx": -weighted @ corrections,
+    }
+    for name in COMPUTED:
+        posterior[name] = ((CHAIN, DRAW, *PARAMETERS[name]), computed[name])
+    posterior.attrs, stats.attrs = {}, {}
+    return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats})

@@ -1,0 +1,39 @@
+"""Dims and symbols, written down once.
+
+paper      code                 dims
+x          x                    (row, descriptor)
+phi(x)     phi                  (row, basis)
+y          y                    (row, target), cheapest first, primary last; NaN = not measured
+Lambda_yy  precision_yy         (target, target_bis)
+Lambda_yx  precision_yx         (target, basis)
+Sigma      covariance           (target, target_bis)
+W          coefficients         (target, basis)
+C          linkage              (target, target_bis), strictly lower
+R          corrections          (target, basis), zero outside the correction sets
+sigma      sigma                (target)
+Gamma      present              (pattern, target)
+"""
+
+from __future__ import annotations
+
+ROW = "row"
+DESCRIPTOR = "descriptor"
+BASIS = "basis"
+TARGET = "target"
+TARGET_BIS = "target_bis"
+PATTERN = "pattern"
+CHAIN = "chain"
+DRAW = "draw"
+SAMPLE = "sample"
+CANDIDATE = "candidate"
+
+# Quantities every posterior carries, whichever prior and sampler made it.
+PARAMETERS: dict[str, tuple[str, ...]] = {
+    "linkage": (TARGET, TARGET_BIS),
+    "sigma": (TARGET,),
+    "corrections": (TARGET, BASIS),
+    "coefficients": (TARGET, BASIS),
+    "covariance": (TARGET, TARGET_BIS),
+    "precision_yy": (TARGET, TARGET_BIS),
+    "precision_yx": (TARGET, BASIS),
+}

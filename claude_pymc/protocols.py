@@ -1,0 +1,48 @@
+"""What decisions may rely on: draws over candidates, and nothing else of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+Kind = Literal["mean", "observation"]
+
+
+class Draws(Protocol):
+    """Draws of every target over candidates, in the units of the targets."""
+
+    @property
+    def draws(self) -> Any:
+        """DataArray (sample, candidate, target)."""
+        ...
+
+
+class Predictive(Protocol):
+    """A fitted model, seen from a decision: it predicts, and it names what it predicts from."""
+
+    @property
+    def descriptors(self) -> tuple[str, ...]:
+        """Names of the columns a candidate must have."""
+        ...
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Targets, cheapest first, the primary one last."""
+        ...
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """Units by column name."""
+        ...
+
+    def predict(
+        self, frame: Any, kind: Kind = "mean", given: Any = None, seed: int | None = None
+    ) -> Draws:
+        """Draw the targets at the rows of ``frame``."""
+        ...
+
+    def noise_variance(self, frame: Any) -> np.ndarray:
+        """Posterior mean of the measurement variance, (candidate, target), in squared units."""
+        ...

@@ -1,0 +1,243 @@
+"""Basis expansions phi(x): products of univariate functions of the descriptors.
+
+A term is a tuple of orders, one per descriptor: phi_(n, m)(x) = f_n(x1) f_m(x2). `Polynomial` has
+f_n(x) = x^n; `Sine` has f_0 = 1, f_n(x) = sin(2 pi n x) (Harashima et al. 2025, eq. 17).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from claude_pymc.errors import DesignError
+
+Orders = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What every basis has: orders per term, and univariate functions on a domain."""
+
+    exponents: Orders | None = None
+
+    kind: ClassVar[str] = ""
+    domain: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        """Freeze explicit exponents and refuse repeated terms."""
+        if self.exponents is None:
+            return
+        orders = _as_orders(self.exponents)
+        object.__setattr__(self, "exponents", orders)
+        repeated = [list(o) for i, o in enumerate(orders) if o in orders[:i]]
+        if repeated or not orders:
+            raise DesignError(
+                "different terms",
+                f"{repeated[0]} twice" if repeated else "no term at all",
+                "an exponent list was copied",
+                "list each term once",
+            )
+
+    def orders(self, n_descriptors: int) -> Orders:
+        """Return the orders of each term, (basis, descriptor)."""
+        if self.exponents is None:
+            return self._default_orders(n_descriptors)
+        wrong = [list(o) for o in self.exponents if len(o) != n_descriptors]
+        if wrong:
+            raise DesignError(
+                f"terms with {n_descriptors} exponents, one per descriptor",
+                f"{wrong[0]}",
+                "the basis was written for another number of descriptors",
+                "give each term one exponent for each descriptor",
+            )
+        return self.exponents
+
+    def terms(self, descriptors: Sequence[str]) -> tuple[str, ...]:
+        """Name the terms: "1", "x1", "x1^2", "x1 x2" (as scikit-learn does)."""
+        return tuple(
+            " ".join(self._name(d, n) for d, n in zip(descriptors, orders, strict=True) if n) or "1"
+            for orders in self.orders(len(descriptors))
+        )
+
+    def groups(self, n_descriptors: int) -> tuple[str, ...]:
+        """Name the group of each term; terms of a group share one learned prior scale."""
+        return tuple(self._group(orders) for orders in self.orders(n_descriptors))
+
+    def expand(self, u: np.ndarray) -> np.ndarray:
+        """Return phi (row, basis) for descriptors ``u`` (row, descriptor) inside the domain."""
+        orders = np.array(self.orders(u.shape[1]))
+        phi = np.ones((len(u), len(orders)))
+        for j in range(u.shape[1]):
+            factors = self._univariate(u[:, j], int(orders[:, j].max()))
+            phi *= factors[:, orders[:, j]]
+        return phi
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON values."""
+        exponents = None if self.exponents is None else [list(o) for o in self.exponents]
+        return {"kind": self.kind, "exponents": exponents}
+
+    def _default_orders(self, n_descriptors: int) -> Orders:
+        raise NotImplementedError
+
+    def _name(self, descriptor: str, order: int) -> str:
+        raise NotImplementedError
+
+    def _group(self, orders: tuple[int, ...]) -> str:
+        raise NotImplementedError
+
+    def _univariate(self, u: np.ndarray, highest: int) -> np.ndarray:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Polynomial(Basis):
+    """Monomials x1^n x2^m ... of total degree up to ``degree``, or of the given ``exponents``.
+
+    Parameters
+    ----------
+    exponents : list of list of int, optional
+        Terms one by one, one exponent per descriptor; takes the place of ``degree``.
+    degree : int
+        Total degree, the constant included.
+
+    Examples
+    --------
+    >>> Polynomial(degree=2).terms(["a", "b"])
+    ('1', 'a', 'b', 'a^2', 'a b', 'b^2')
+    >>> Polynomial(exponents=[[0], [2]]).terms(["x"])
+    ('1', 'x^2')
+    """
+
+    degree: int = 1
+
+    kind: ClassVar[str] = "polynomial"
+
+    def __post_init__(self) -> None:
+        """Check the degree."""
+        super().__post_init__()
+        _check_whole("degree", self.degree, 0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON values."""
+        return {**super().to_dict(), "degree": self.degree}
+
+    def _default_orders(self, n_descriptors: int) -> Orders:
+        found = []
+        for degree in range(self.degree + 1):
+            for chosen in itertools.combinations_with_replacement(range(n_descriptors), degree):
+                found.append(tuple(chosen.count(j) for j in range(n_descriptors)))
+        return tuple(found)
+
+    def _name(self, descriptor: str, order: int) -> str:
+        return descriptor if order == 1 else f"{descriptor}^{order}"
+
+    def _group(self, orders: tuple[int, ...]) -> str:
+        if sum(o > 0 for o in orders) > 1:
+            return "interaction"
+        names = ("constant", "linear", "quadratic", "cubic")
+        return names[sum(orders)] if sum(orders) < len(names) else f"degree {sum(orders)}"
+
+    def _univariate(self, u: np.ndarray, highest: int) -> np.ndarray:
+        return u[:, None] ** np.arange(highest + 1)
+
+
+@dataclass(frozen=True)
+class Sine(Basis):
+    """Tensor product of 1, sin(2 pi x), ..., sin(2 pi order x) over the descriptors in [0, 1].
+
+    Source: Harashima et al., Phys. Rev. Materials 9, 093803 (2025), eq. (16), (17).
+
+    Parameters
+    ----------
+    exponents : list of list of int, optional
+        Terms one by one, as (n, m, ...); takes the place of ``order``.
+    order : int
+        Highest order in each descriptor.
+
+    Examples
+    --------
+    >>> Sine(order=1).terms(["x1", "x2"])
+    ('1', 'sin1(x2)', 'sin1(x1)', 'sin1(x1) sin1(x2)')
+    """
+
+    order: int = 1
+
+    kind: ClassVar[str] = "sine"
+    domain: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        """Check the order."""
+        super().__post_init__()
+        _check_whole("order", self.order, 0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON values."""
+        return {**super().to_dict(), "order": self.order}
+
+    def _default_orders(self, n_descriptors: int) -> Orders:
+        return tuple(itertools.product(range(self.order + 1), repeat=n_descriptors))
+
+    def _name(self, descriptor: str, order: int) -> str:
+        return f"sin{order}({descriptor})"
+
+    def _group(self, orders: tuple[int, ...]) -> str:
+        return ("constant", "main", "interaction")[min(sum(o > 0 for o in orders), 2)]
+
+    def _univariate(self, u: np.ndarray, highest: int) -> np.ndarray:
+        factors = np.sin(2 * np.pi * u[:, None] * np.arange(highest + 1))
+        factors[:, 0] = 1.0
+        return factors
+
+
+BASES: dict[str, type[Basis]] = {basis.kind: basis for basis in (Polynomial, Sine)}
+
+
+def basis_from_dict(data: dict[str, Any]) -> Basis:
+    """Rebuild a basis from :meth:`Basis.to_dict`."""
+    fields = dict(data)
+    kind = fields.pop("kind", None)
+    if kind not in BASES:
+        raise DesignError(
+            f"a basis of kind {sorted(BASES)}",
+            f"{kind!r}",
+            "a typing error, or a file written by a newer version",
+            "choose one of the known kinds",
+        )
+    return BASES[kind](**fields)
+
+
+def _as_orders(exponents: Any) -> Orders:
+    """Turn nested lists of whole numbers into tuples."""
+    try:
+        orders = tuple(tuple(int(n) for n in term) for term in exponents)
+        whole = all(
+            n == m and n >= 0
+            for term, raw in zip(orders, exponents, strict=True)
+            for n, m in zip(term, raw, strict=True)
+        )
+    except (TypeError, ValueError):
+        whole = False
+    if not whole:
+        raise DesignError(
+            "exponents as lists of whole numbers, such as [[0, 0], [1, 0]]",
+            f"{exponents!r}",
+            "one pair of brackets too few, or a negative or broken exponent",
+            "write one list per term",
+        )
+    return orders
+
+
+def _check_whole(name: str, value: Any, lowest: int) -> None:
+    """Refuse anything but a whole number."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+        raise DesignError(
+            f"{name} as a whole number of at least {lowest}",
+            f"{value!r}",
+            "a broken or negative number",
+            f"give {name} as an int",
+        )

@@ -1,0 +1,315 @@
+"""The frozen bridge between a table and a model: scaling, basis, correction sets.
+
+Descriptors are mapped affinely from their bounds to the domain of the basis, and targets to
+
+    y = (g(target) - location) / scale,    g the identity or the logarithm,
+
+one location and scale per *quantity*: targets of one quantity (a simulated and a measured volume)
+share them, so that a linkage of 1 means "as simulated". Both are fixed when the design is made and
+never move when rows arrive.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from claude_pymc.errors import DesignError, TableError
+from claude_pymc.tables.basis import Basis, Polynomial, basis_from_dict
+from claude_pymc.tables.scaling import (
+    descriptor_bounds,
+    forward,
+    inverse,
+    target_scaling,
+    target_scaling_from_ranges,
+)
+from claude_pymc.tables.table import Table
+
+Terms = Sequence[str] | Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True)
+class Design:
+    """Descriptors, targets, basis and correction sets with their frozen scaling.
+
+    Make one with :meth:`from_table` or :meth:`from_bounds`.
+
+    Parameters
+    ----------
+    descriptors, targets : tuple of str
+    basis : Basis
+    corrections : tuple of tuple of str
+        Terms of the correction set K_j of each target, in the order of the targets.
+    bounds : tuple of (float, float)
+        Range of each descriptor, mapped to the domain of the basis; empty: used as they are.
+    quantities : tuple of str
+        Quantity of each target.
+    location, scale : tuple of float
+        Standardisation of each target; equal within a quantity.
+    transforms : tuple of str
+        "identity" or "log" for each target.
+    units : tuple of (str, str)
+        Column and unit.
+    """
+
+    descriptors: tuple[str, ...]
+    targets: tuple[str, ...]
+    basis: Basis
+    corrections: tuple[tuple[str, ...], ...]
+    bounds: tuple[tuple[float, float], ...]
+    quantities: tuple[str, ...]
+    location: tuple[float, ...]
+    scale: tuple[float, ...]
+    transforms: tuple[str, ...]
+    units: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def from_table(
+        cls,
+        table: Table,
+        basis: Basis | None = None,
+        corrections: Mapping[str, Terms] | None = None,
+        *,
+        standardize: bool = True,
+        transforms: Mapping[str, str] | None = None,
+        quantities: Mapping[str, str] | None = None,
+    ) -> Design:
+        """Take names, units and scaling from the rows of a table.
+
+        Parameters
+        ----------
+        table : Table
+        basis : Basis, default ``Polynomial(degree=1)``
+        corrections : mapping of target to terms, by name or by exponents
+            A term outside the set of a target is a structural zero: given the cheaper targets, the
+            target does not depend on it. Default: the whole basis for the first target, constant
+            and linear terms for the others.
+        standardize : bool
+            False leaves descriptors and targets as they are, as in the paper.
+        transforms : mapping of target to "identity" or "log"
+        quantities : mapping of target to the name of its quantity
+            Default: all targets measure one quantity.
+
+        Raises
+        ------
+        DesignError
+            For a constant descriptor, NaN in a descriptor, unknown or repeated correction terms,
+            or a basis with two identical columns.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> rows = Table(["x"], ["sim", "exp"], np.linspace(0, 1, 5)[:, None], np.ones((5, 2)))
+        >>> design = Design.from_table(rows, Polynomial(degree=2), {"exp": ["1"]})
+        >>> design.terms, design.corrections[1]
+        (('1', 'x', 'x^2'), ('1',))
+        """
+        basis = Polynomial(degree=1) if basis is None else basis
+        refuse_missing(table.x, table.descriptors, table.labels)
+        sets = _correction_sets(basis, table.descriptors, table.targets, corrections)
+        bounds = descriptor_bounds(table.x, table.descriptors)
+        names = _per_target(table.targets, quantities, "quantity", "quantities")
+        rules = _per_target(table.targets, transforms, "identity", "transforms")
+        location, scale = target_scaling(table.y, table.targets, names, rules, sets, standardize)
+        design = cls(
+            table.descriptors,
+            table.targets,
+            basis,
+            sets,
+            bounds if standardize else (),
+            names,
+            location,
+            scale,
+            rules,
+            tuple(sorted(table.units.items())),
+        )
+        _refuse_identical_columns(design.phi(table.x), design.terms)
+        return design
+
+    @classmethod
+    def from_bounds(
+        cls,
+        bounds: Mapping[str, tuple[float, float]],
+        targets: Sequence[str],
+        basis: Basis | None = None,
+        corrections: Mapping[str, Terms] | None = None,
+        *,
+        standardize: bool = True,
+        ranges: Mapping[str, tuple[float, float]] | None = None,
+        transforms: Mapping[str, str] | None = None,
+        quantities: Mapping[str, str] | None = None,
+        units: Mapping[str, str] | None = None,
+    ) -> Design:
+        """Make a design before any row exists.
+
+        ``bounds`` are the ranges of the descriptors. ``ranges`` are values (low, high) between which
+        a target is expected with about 95 %; without them targets are used as they are.
+        Other arguments as in :meth:`from_table`.
+
+        Examples
+        --------
+        >>> design = Design.from_bounds({"x": (0.0, 2.0)}, ["sim", "exp"], Polynomial(degree=1))
+        >>> design.phi([[0.0], [2.0]]).tolist()
+        [[1.0, -1.0], [1.0, 1.0]]
+        """
+        basis = Polynomial(degree=1) if basis is None else basis
+        descriptors, targets = tuple(bounds), tuple(targets)
+        for name, (low, high) in bounds.items():
+            if not (np.isfinite([low, high]).all() and low < high):
+                raise DesignError(
+                    f"a range (low, high) with low < high for {name!r}",
+                    f"({low!r}, {high!r})",
+                    "the two are equal or exchanged",
+                    "give finite bounds in ascending order",
+                )
+        sets = _correction_sets(basis, descriptors, targets, corrections)
+        names = _per_target(targets, quantities, "quantity", "quantities")
+        rules = _per_target(targets, transforms, "identity", "transforms")
+        location, scale = target_scaling_from_ranges(ranges or {}, targets, names, rules, sets)
+        kept = tuple((float(low), float(high)) for low, high in bounds.values())
+        return cls(
+            descriptors,
+            targets,
+            basis,
+            sets,
+            kept if standardize else (),
+            names,
+            location,
+            scale,
+            rules,
+            tuple(sorted((units or {}).items())),
+        )
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of the basis terms."""
+        return self.basis.terms(self.descriptors)
+
+    @property
+    def active(self) -> np.ndarray:
+        """Boolean (target, basis): True where the term is in the correction set of the target."""
+        terms = self.terms
+        return np.array([[term in chosen for term in terms] for chosen in self.corrections])
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all fields: statistics of equal digests can be added."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+
+    def phi(self, x: Any) -> np.ndarray:
+        """Expand raw descriptors (row, descriptor) to phi (row, basis)."""
+        u = np.array(x, dtype=np.float64)
+        if self.bounds:
+            low, high = np.array(self.bounds).T
+            start, end = self.basis.domain
+            u = start + (u - low) / (high - low) * (end - start)
+        return self.basis.expand(u)
+
+    def to_model(self, y: Any) -> np.ndarray:
+        """Map targets (..., target) from their units to the modelled scale."""
+        values = forward(np.array(y, dtype=np.float64), self.targets, self.transforms)
+        return (values - np.array(self.location)) / np.array(self.scale)
+
+    def from_model(self, y: np.ndarray) -> np.ndarray:
+        """Map targets (..., target) from the modelled scale back to their units."""
+        return inverse(y * np.array(self.scale) + np.array(self.location), self.transforms)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON values."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return json.loads(json.dumps({**plain, "basis": self.basis.to_dict()}))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Design:
+        """Rebuild a design from :meth:`to_dict`."""
+        fields = {name: _tuples(value) for name, value in data.items() if name != "basis"}
+        return cls(basis=basis_from_dict(data["basis"]), **fields)
+
+
+def _tuples(value: Any) -> Any:
+    """Turn nested lists into nested tuples."""
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def _per_target(
+    targets: tuple[str, ...], given: Mapping[str, str] | None, default: str, name: str
+) -> tuple[str, ...]:
+    """One string per target, from a mapping that may leave some out."""
+    given = dict(given or {})
+    unknown = [t for t in given if t not in targets]
+    if unknown:
+        raise DesignError(
+            f"targets {list(targets)} in {name}",
+            f"{unknown[0]!r}",
+            "a typing error in the name of a target",
+            "use the names of the table",
+        )
+    return tuple(given.get(t, default) for t in targets)
+
+
+def _correction_sets(
+    basis: Basis,
+    descriptors: tuple[str, ...],
+    targets: tuple[str, ...],
+    corrections: Mapping[str, Terms] | None,
+) -> tuple[tuple[str, ...], ...]:
+    """Terms of each correction set by name, in the order of the basis."""
+    terms, orders = basis.terms(descriptors), basis.orders(len(descriptors))
+    groups = basis.groups(len(descriptors))
+    simple = tuple(t for t, g in zip(terms, groups, strict=True) if g in ("constant", "linear"))
+    given = dict(corrections or {})
+    _per_target(targets, dict.fromkeys(given, ""), "", "corrections")
+    sets = []
+    for j, target in enumerate(targets):
+        if target not in given:
+            sets.append(terms if j == 0 else simple or terms[:1])
+            continue
+        chosen = [t if isinstance(t, str) else tuple(t) for t in given[target]]
+        named = [terms[orders.index(t)] if t in orders else t for t in chosen]
+        unknown = [t for t in named if t not in terms]
+        repeated = [t for i, t in enumerate(named) if t in named[:i]]
+        if unknown or repeated:
+            raise DesignError(
+                f"corrections of {target!r} among the terms {list(terms)}, each once",
+                f"{(unknown or repeated)[0]!r}" + ("" if unknown else " twice"),
+                "a typing error, or a term that the basis does not have",
+                "name terms as listed, or give exponents; enlarge the basis for further terms",
+            )
+        sets.append(tuple(t for t in terms if t in named))
+    return tuple(sets)
+
+
+def refuse_missing(x: np.ndarray, descriptors: tuple[str, ...], labels: tuple[str, ...]) -> None:
+    """Refuse rows without a descriptor, which the conditional likelihood cannot place."""
+    missing = np.argwhere(np.isnan(x))
+    if len(missing):
+        row, column = missing[0]
+        name = f" ({labels[row]})" if labels else ""
+        raise TableError(
+            f"a value of descriptor {descriptors[column]!r} in every row",
+            f"a missing one in row {row}{name}, {len(missing)} in all",
+            "the conditional likelihood p(y | x) needs to know x",
+            "fill the cell, leave the row out, or choose other descriptors",
+        )
+
+
+def _refuse_identical_columns(phi: np.ndarray, terms: tuple[str, ...]) -> None:
+    """Refuse a basis in which two terms take the same values in all rows."""
+    if len(phi) < 2:
+        return
+    seen: dict[bytes, str] = {}
+    for term, column in zip(terms, np.round(phi, 12).T + 0.0, strict=True):
+        key = column.tobytes()
+        if key in seen:
+            raise DesignError(
+                "basis terms that differ in at least one row",
+                f"{seen[key]!r} and {term!r} are equal in all {len(phi)} rows",
+                "too few distinct values of a descriptor for this basis, or a copied column",
+                "leave one of the two terms out, or use Design.from_bounds if rows will come",
+            )
+        seen[key] = term

@@ -1,0 +1,139 @@
+"""Cells of a CSV file or a DataFrame become numbers, or an error with row, column and text."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from claude_pymc.errors import TableError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MISSING = {"", "nan", "na", "n/a", "<na>", "none", "null"}
+_NUMBER = re.compile(r"[+-]?(\d+(,\d*)?|,\d+)([eE][+-]?\d+)?")
+
+
+def read_cells(path: Path) -> pd.DataFrame:
+    """Read a CSV file as text cells; rows in which every cell is empty are left out.
+
+    The index of the frame is the line number in the file, for error messages.
+    """
+    import pandas as pd
+
+    if not path.is_file():
+        raise TableError(
+            f"a CSV file at {path.name!r}",
+            "no such file",
+            "a typing error in the name, or another working folder",
+            "check the path; it is taken relative to the folder you are in",
+        )
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TableError(
+            "a text file in UTF-8",
+            f"byte {error.start} of {path.name!r} is not UTF-8",
+            "a spreadsheet (.xlsx) renamed to .csv, or another encoding",
+            "export the sheet as 'CSV UTF-8'",
+        ) from error
+    header = text.split("\n", 1)[0]
+    separator = max(",;\t", key=header.count)
+    try:
+        cells = pd.read_csv(
+            path,
+            sep=separator,
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
+            skip_blank_lines=False,
+            index_col=False,
+            on_bad_lines="error",
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, pd.errors.ParserWarning) as error:
+        raise TableError(
+            "a header line and rows with as many cells",
+            f"{path.name!r}: {error}",
+            "an empty file, a comment line, or a decimal comma in a comma-separated file",
+            "keep one header line; separate by semicolons where numbers have decimal commas",
+        ) from error
+    cells = cells.fillna("")
+    cells.columns = [str(name).strip() for name in cells.columns]
+    cells.index = cells.index + 2
+    cells = cells[(cells.map(str.strip) != "").any(axis=1)]
+    if separator != ",":
+        cells = _decimal_comma_to_point(cells, path.name)
+    return cells
+
+
+def _decimal_comma_to_point(cells: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Replace decimal commas by points, if the file has them; refuse a file that has both."""
+    stripped = cells.map(str.strip)
+    comma = stripped.map(lambda cell: "," in cell and bool(_NUMBER.fullmatch(cell)))
+    if not comma.to_numpy().any():
+        return cells
+    point = stripped.map(lambda cell: bool(re.fullmatch(r"[+-]?\d*\.\d+([eE][+-]?\d+)?", cell)))
+    for name in stripped.columns[(comma.any() & point.any()).to_numpy()]:
+        row = point.index[point[name].to_numpy()][0]
+        raise TableError(
+            "one decimal sign in a column",
+            f"{stripped.loc[row, name]!r} in line {row}, column {name!r} of {source}, "
+            "beside decimal commas",
+            "cells from two sources, or a point that separates thousands",
+            "write the column with one decimal sign and no thousands separator",
+        )
+    return cells.where(~comma, stripped.map(lambda cell: cell.replace(",", ".")))
+
+
+def numeric_columns(frame: pd.DataFrame, columns: tuple[str, ...], source: str) -> np.ndarray:
+    """Return the named columns as numbers (row, column), NaN where a cell is missing."""
+    names = [str(name) for name in frame.columns]
+    for column in columns:
+        if names.count(column) != 1:
+            raise TableError(
+                f"one column {column!r}",
+                f"{names.count(column)} of them among the columns {names} of {source}",
+                "a typing error in the name, or a header cell that is repeated",
+                "correct the name; capitals and spaces count",
+            )
+    values = np.empty((len(frame), len(columns)))
+    for j, column in enumerate(columns):
+        cells = frame.iloc[:, names.index(column)]
+        if cells.dtype.kind in "fiu":
+            values[:, j] = cells.to_numpy(dtype=np.float64, na_value=np.nan)
+            continue
+        for i, cell in enumerate(cells):
+            values[i, j] = _number(cell, frame.index[i], column, source)
+    return values
+
+
+def _number(cell: object, row: object, column: str, source: str) -> float:
+    """Read one cell: a number, or missing."""
+    text = "" if cell is None else str(cell).strip()
+    if text.lower() in MISSING:
+        return float("nan")
+    try:
+        value = float(text) if "_" not in text else float("inf")
+    except ValueError:
+        value = None
+    if value is None or "_" in text:
+        cause = "text, a unit or a footnote in a column of numbers"
+        if _NUMBER.fullmatch(text):
+            cause = "a decimal comma in a file whose cells are separated by commas"
+        raise TableError(
+            f"a number or an empty cell in column {column!r}",
+            f"{text!r} in line {row} of {source}",
+            cause,
+            "correct the cell, or leave it empty if the value was not measured",
+        )
+    if np.isinf(value):
+        raise TableError(
+            f"a finite number in column {column!r}",
+            f"{text!r} in line {row} of {source}",
+            "a division by zero or an overflow upstream",
+            "correct the cell, or leave it empty if the value was not measured",
+        )
+    return value

@@ -1,0 +1,135 @@
+"""Scales of descriptors and targets, found once from rows or given ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from claude_pymc.errors import DesignError, TableError
+
+TRANSFORMS = ("identity", "log")
+
+Numbers = tuple[float, ...]
+Names = tuple[str, ...]
+
+
+def descriptor_bounds(x: np.ndarray, descriptors: Names) -> tuple[tuple[float, float], ...]:
+    """Range of each descriptor; a constant one is refused."""
+    if not len(x):
+        raise DesignError(
+            "a table with rows",
+            "an empty table",
+            "the file has a header only",
+            "use Design.from_bounds before any row exists",
+        )
+    low, high = x.min(axis=0), x.max(axis=0)
+    for j, name in enumerate(descriptors):
+        if not high[j] - low[j] > 1e-12 * max(abs(low[j]), abs(high[j])):
+            raise DesignError(
+                f"a descriptor {name!r} that varies",
+                f"{low[j]:g} in all {len(x)} rows",
+                "every row was made under the same condition",
+                f"leave {name!r} out of the descriptors, or use Design.from_bounds",
+            )
+    return tuple((float(a), float(b)) for a, b in zip(low, high, strict=True))
+
+
+def forward(y: np.ndarray, targets: Names, transforms: Names) -> np.ndarray:
+    """Apply the transform of each target to (..., target)."""
+    values = y.copy()
+    for j, rule in enumerate(transforms):
+        if rule == "identity":
+            continue
+        if rule != "log":
+            raise DesignError(
+                f"a transform among {list(TRANSFORMS)}",
+                f"{rule!r} for {targets[j]!r}",
+                "a typing error",
+                "choose a known transform",
+            )
+        if (values[..., j] <= 0).any():
+            raise TableError(
+                f"positive values of {targets[j]!r}, which is modelled by its logarithm",
+                f"{np.nanmin(values[..., j]):g}",
+                "a difference or a shifted quantity has no logarithm",
+                "correct the value, or use the transform 'identity'",
+            )
+        values[..., j] = np.log(values[..., j])
+    return values
+
+
+def inverse(y: np.ndarray, transforms: Names) -> np.ndarray:
+    """Undo :func:`forward`; an overflow of the exponential stays finite."""
+    values = y.copy()
+    for j, rule in enumerate(transforms):
+        if rule == "log":
+            values[..., j] = np.exp(np.clip(values[..., j], -700.0, 700.0))
+    return values
+
+
+def target_scaling(
+    y: np.ndarray,
+    targets: Names,
+    quantities: Names,
+    transforms: Names,
+    corrections: tuple[Names, ...],
+    standardize: bool,
+) -> tuple[Numbers, Numbers]:
+    """Mean and sd of each quantity over all its values (location 0 and scale 1 if not wanted)."""
+    values = forward(y, targets, transforms)
+    pooled = {}
+    for quantity in set(quantities):
+        columns = [j for j, q in enumerate(quantities) if q == quantity]
+        measured = values[:, columns][np.isfinite(values[:, columns])]
+        if standardize and len(measured):
+            shift = _shiftable(columns, corrections)
+            centre = float(measured.mean()) if shift else 0.0
+            spread = float(np.sqrt(np.mean((measured - centre) ** 2)))
+            pooled[quantity] = (centre, spread if spread > 1e-12 * abs(centre) else 1.0)
+        else:
+            pooled[quantity] = (0.0, 1.0)
+    return _per_quantity(quantities, pooled)
+
+
+def target_scaling_from_ranges(
+    ranges: Mapping[str, tuple[float, float]],
+    targets: Names,
+    quantities: Names,
+    transforms: Names,
+    corrections: tuple[Names, ...],
+) -> tuple[Numbers, Numbers]:
+    """Location and scale of each quantity from the range where 95 % of its values are expected."""
+    pooled = dict.fromkeys(quantities, (0.0, 1.0))
+    for quantity in pooled:
+        columns = [j for j, q in enumerate(quantities) if q == quantity]
+        given = [(j, ranges[targets[j]]) for j in columns if targets[j] in ranges]
+        ends = [
+            forward(np.array([[value]]), (targets[j],), (transforms[j],))[0, 0]
+            for j, pair in given
+            for value in pair
+        ]
+        if ends:
+            if not min(ends) < max(ends):
+                raise DesignError(
+                    f"a range (low, high) for {quantity!r}",
+                    f"{[pair for _, pair in given]}",
+                    "the two ends are equal",
+                    "give two different ends",
+                )
+            shift = _shiftable(columns, corrections)
+            centre = (min(ends) + max(ends)) / 2 if shift else 0.0
+            pooled[quantity] = (centre, max(abs(e - centre) for e in ends) / 2)
+    return _per_quantity(quantities, pooled)
+
+
+def _shiftable(columns: list[int], corrections: tuple[Names, ...]) -> bool:
+    """Say whether a shift leaves the model alone: every correction set must hold the constant."""
+    return all("1" in corrections[j] for j in columns)
+
+
+def _per_quantity(
+    quantities: Names, pooled: Mapping[str, tuple[float, float]]
+) -> tuple[Numbers, Numbers]:
+    """Spread location and scale of the quantities over the targets."""
+    return tuple(pooled[q][0] for q in quantities), tuple(pooled[q][1] for q in quantities)

@@ -1,0 +1,261 @@
+"""Sufficient statistics: one count and one Gram matrix per pattern of missingness.
+
+For a pattern Gamma of present targets and z = (phi(x), y_Gamma) (Harashima et al. 2025, eq. 9),
+
+    n_Gamma = number of rows,        C_Gamma = sum over those rows of z z^T.
+
+They add, they can be taken away again, they do not know in which order rows came, and their size
+does not grow with the number of rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from claude_pymc.errors import Notice, StatisticsError, TableError
+from claude_pymc.tables.design import Design, refuse_missing
+from claude_pymc.tables.table import Table
+
+Pattern = tuple[bool, ...]
+CHUNK = 65536
+
+
+@dataclass(frozen=True, eq=False)
+class PatternStats:
+    """Counts and Gram matrices by pattern, under one frozen design.
+
+    Parameters
+    ----------
+    design : Design
+    patterns : tuple of tuple of bool
+        Which targets are present, sorted, without the pattern of no target.
+    counts : array (pattern)
+    grams : array (pattern, z, z), z = (basis..., targets...)
+        Rows and columns of missing targets are zero.
+    n_dropped : int
+        Rows without any target: they say nothing and were left out.
+
+    Examples
+    --------
+    >>> rows = Table(["x"], ["sim", "exp"], [[0.0], [1.0]], [[1.0, float("nan")], [2.0, 3.0]])
+    >>> stats = PatternStats.from_table(rows, Design.from_table(rows))
+    >>> stats.n_rows, (stats + stats).n_rows, stats.shared_rows
+    (2, 4, 1)
+    """
+
+    design: Design
+    patterns: tuple[Pattern, ...]
+    counts: np.ndarray
+    grams: np.ndarray
+    n_dropped: int = 0
+
+    @classmethod
+    def empty(cls, design: Design) -> PatternStats:
+        """Return the statistics of no row: a posterior given them is the prior."""
+        size = len(design.terms) + len(design.targets)
+        return cls(design, (), np.zeros(0, dtype=np.int64), np.zeros((0, size, size)))
+
+    @classmethod
+    def from_table(cls, table: Table, design: Design) -> PatternStats:
+        """Condense the rows of a table.
+
+        Raises
+        ------
+        TableError
+            If the table lacks a descriptor or all targets of the design, or a descriptor is NaN.
+        """
+        x, y = _columns_of(table, design)
+        finite = np.isfinite(y)
+        n_dropped = int((~finite.any(axis=1)).sum())
+        if n_dropped:
+            warnings.warn(
+                f"{n_dropped} of {len(table)} rows have no target and were left out", Notice, 2
+            )
+        codes = finite @ (1 << np.arange(finite.shape[1]))
+        found = {}
+        for code in np.unique(codes[codes > 0]):
+            rows = np.flatnonzero(codes == code)
+            pattern = tuple(bool(v) for v in finite[rows[0]])
+            found[pattern] = (len(rows), _gram(x[rows], y[rows], design))
+        for target in np.array(design.targets)[~finite.any(axis=0)]:
+            warnings.warn(
+                f"target {target!r} has no value yet: only the prior and the other targets "
+                "speak about it",
+                Notice,
+                2,
+            )
+        return cls._from_dict(design, found, n_dropped)
+
+    @classmethod
+    def _from_dict(
+        cls, design: Design, found: dict[Pattern, tuple[int, np.ndarray]], n_dropped: int
+    ) -> PatternStats:
+        """Sort patterns and stack their arrays."""
+        if not found:
+            return cls(**{**cls.empty(design).__dict__, "n_dropped": n_dropped})
+        patterns = tuple(sorted(found, reverse=True))
+        counts = np.array([found[p][0] for p in patterns], dtype=np.int64)
+        return cls(design, patterns, counts, np.stack([found[p][1] for p in patterns]), n_dropped)
+
+    def _as_dict(self) -> dict[Pattern, tuple[int, np.ndarray]]:
+        return {
+            p: (int(n), gram)
+            for p, n, gram in zip(self.patterns, self.counts, self.grams, strict=True)
+        }
+
+    def __add__(self, other: PatternStats) -> PatternStats:
+        """Statistics of the rows of both."""
+        self._same_design(other)
+        found = self._as_dict()
+        for pattern, (count, gram) in other._as_dict().items():
+            n, old = found.get(pattern, (0, np.zeros_like(gram)))
+            found[pattern] = (n + count, old + gram)
+        return self._from_dict(self.design, found, self.n_dropped + other.n_dropped)
+
+    def __sub__(self, other: PatternStats) -> PatternStats:
+        """Statistics without the rows of ``other``.
+
+        Raises
+        ------
+        StatisticsError
+            If more is taken away than there is: a negative count, or a Gram matrix that is no
+            longer positive semidefinite.
+        """
+        self._same_design(other)
+        found = self._as_dict()
+        for pattern, (count, gram) in other._as_dict().items():
+            n, old = found.get(pattern, (0, np.zeros_like(gram)))
+            present = [t for t, p in zip(self.design.targets, pattern, strict=True) if p]
+            if count > n:
+                raise self._too_much(f"{count} rows from {n} with targets {present}")
+            rest = old - gram
+            tolerance = 1e-9 * max(float(np.trace(old)), 1e-300)
+            if n == count:
+                if np.abs(rest).max() > tolerance:
+                    raise self._too_much(f"other rows than those with targets {present}")
+                del found[pattern]
+                continue
+            if np.linalg.eigvalsh(rest)[0] < -tolerance:
+                raise self._too_much(f"rows that are not among those with targets {present}")
+            found[pattern] = (n - count, rest)
+        return self._from_dict(self.design, found, max(self.n_dropped - other.n_dropped, 0))
+
+    @staticmethod
+    def _too_much(got: str) -> StatisticsError:
+        return StatisticsError(
+            "statistics of rows that were added before",
+            f"an attempt to take away {got}",
+            "the rows were taken away twice, or changed since they were added",
+            "subtract exactly what was added, or rebuild the statistics from the rows",
+        )
+
+    def _same_design(self, other: PatternStats) -> None:
+        if self.design == other.design:
+            return
+        fields = [
+            name
+            for name in self.design.__dataclass_fields__
+            if getattr(self.design, name) != getattr(other.design, name)
+        ]
+        raise StatisticsError(
+            "statistics of one design",
+            f"designs that differ in {', '.join(fields)}",
+            "each table was given a design of its own, so that the scales differ",
+            "make one design and use it in PatternStats.from_table for all tables",
+        )
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows with at least one target."""
+        return int(self.counts.sum())
+
+    @property
+    def shared_rows(self) -> int:
+        """Number of rows in which the primary target and a cheaper one were both measured."""
+        both = [p[-1] and any(p[:-1]) for p in self.patterns]
+        return int(self.counts[both].sum()) if both else 0
+
+    @property
+    def present(self) -> np.ndarray:
+        """Boolean (pattern, target)."""
+        return np.array(self.patterns, dtype=bool).reshape(-1, len(self.design.targets))
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Float (pattern, target): rows of the pattern where the target is present, else 0."""
+        return self.present * self.counts[:, None].astype(np.float64)
+
+    def measured(self, target: str) -> int:
+        """Number of rows in which ``target`` was measured."""
+        return int(self.counts[self.present[:, self.design.targets.index(target)]].sum())
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of design, counts and Gram matrices: what a fit has seen."""
+        sha = hashlib.sha256(self.design.digest.encode())
+        for values in (self.present, self.counts, self.grams + 0.0):
+            sha.update(np.ascontiguousarray(values).tobytes())
+        return sha.hexdigest()
+
+    def save(self, path: str | Path) -> None:
+        """Write design and statistics to one ``.npz`` file; no raw row is in it."""
+        with Path(path).open("wb") as file:
+            np.savez_compressed(
+                file,
+                design=np.array(json.dumps(self.design.to_dict())),
+                present=self.present,
+                counts=self.counts,
+                grams=self.grams,
+                n_dropped=np.array(self.n_dropped),
+            )
+
+    @classmethod
+    def load(cls, path: str | Path) -> PatternStats:
+        """Read what :meth:`save` wrote."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                design = Design.from_dict(json.loads(str(file["design"])))
+                patterns = tuple(tuple(bool(v) for v in row) for row in file["present"])
+                return cls(design, patterns, file["counts"], file["grams"], int(file["n_dropped"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StatisticsError(
+                "a file written by PatternStats.save",
+                f"{Path(path).name!r}: {error}",
+                "another kind of file, or a truncated copy",
+                "save the statistics again",
+            ) from error
+
+
+def _columns_of(table: Table, design: Design) -> tuple[np.ndarray, np.ndarray]:
+    """Descriptors in the order of the design, and modelled targets, NaN where the table has none."""
+    lacking = [name for name in design.descriptors if name not in table.descriptors]
+    known = [name for name in design.targets if name in table.targets]
+    if lacking or not known:
+        raise TableError(
+            f"descriptors {list(design.descriptors)} and one of the targets {list(design.targets)}",
+            f"a table with {list(table.descriptors)} and {list(table.targets)}",
+            "the table was read with other columns than the design",
+            "read the table with the columns of the design",
+        )
+    x = table.x[:, [table.descriptors.index(name) for name in design.descriptors]]
+    refuse_missing(x, design.descriptors, table.labels)
+    y = np.full((len(table), len(design.targets)), np.nan)
+    for name in known:
+        y[:, design.targets.index(name)] = table.y[:, table.targets.index(name)]
+    return x, design.to_model(y)
+
+
+def _gram(x: np.ndarray, y: np.ndarray, design: Design) -> np.ndarray:
+    """Sum of z z^T in chunks of rows; missing targets count as zero."""
+    total = np.zeros((len(design.terms) + len(design.targets),) * 2)
+    for start in range(0, len(x), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        z = np.hstack([design.phi(x[chunk]), np.nan_to_num(y[chunk], nan=0.0)])
+        total += z.T @ z
+    return (total + total.T) / 2

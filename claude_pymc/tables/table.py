@@ -1,0 +1,244 @@
+"""Rows of descriptors and targets, read once and never changed.
+
+A missing target is NaN. Descriptors and targets keep the units in which they were measured;
+scaling belongs to :class:`~claude_pymc.tables.design.Design`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from claude_pymc.errors import TableError
+from claude_pymc.tables.reading import numeric_columns, read_cells
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows of descriptors ``x`` and targets ``y``.
+
+    Parameters
+    ----------
+    descriptors, targets : sequence of str
+        Column names; targets in order of cost, cheapest first, the primary one last.
+    x : array (row, descriptor)
+    y : array (row, target)
+        NaN where a target was not measured.
+    labels : sequence of str, optional
+        One name per row, for people.
+    units : mapping of str to str, optional
+        Units by column name.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"x": [0.1, 0.2], "sim": [1.0, 2.0], "exp": [None, 2.5]})
+    >>> Table.from_frame(frame, descriptors=["x"], targets=["sim", "exp"]).counts
+    {'sim': 2, 'exp': 1}
+    """
+
+    descriptors: tuple[str, ...]
+    targets: tuple[str, ...]
+    x: np.ndarray
+    y: np.ndarray
+    labels: tuple[str, ...] = ()
+    units: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Freeze arrays and check shapes, names and infinities."""
+        object.__setattr__(self, "descriptors", tuple(self.descriptors))
+        object.__setattr__(self, "targets", tuple(self.targets))
+        names = self.descriptors + self.targets
+        if len(set(names)) < len(names) or not self.descriptors or not self.targets:
+            raise TableError(
+                "at least one descriptor and one target, each named once",
+                f"descriptors {list(self.descriptors)}, targets {list(self.targets)}",
+                "a column was listed twice or a list is empty",
+                "list each column once, targets from the cheapest to the primary one",
+            )
+        for name, columns in (("x", self.descriptors), ("y", self.targets)):
+            values = np.array(getattr(self, name), dtype=np.float64)
+            if values.ndim != 2 or values.shape[1] != len(columns):
+                raise TableError(
+                    f"{name} of shape (row, {len(columns)})",
+                    f"shape {values.shape}",
+                    f"{name} needs one column for each of {list(columns)}",
+                    "reshape the array, or use Table.from_frame",
+                )
+            if np.isinf(values).any():
+                row, column = np.argwhere(np.isinf(values))[0]
+                raise TableError(
+                    "finite numbers",
+                    f"an infinite value in row {row}, column {columns[column]!r}",
+                    "a division by zero or an overflow upstream",
+                    "correct the value, or leave the cell empty if it was not measured",
+                )
+            values.flags.writeable = False
+            object.__setattr__(self, name, values)
+        if len(self.x) != len(self.y) or (self.labels and len(self.labels) != len(self.x)):
+            raise TableError(
+                "as many rows of x as of y and of labels",
+                f"{len(self.x)}, {len(self.y)} and {len(self.labels)}",
+                "arrays of different tables",
+                "pass arrays of one length",
+            )
+        object.__setattr__(self, "labels", tuple(str(label) for label in self.labels))
+        object.__setattr__(self, "units", dict(self.units))
+
+    @classmethod
+    def from_csv(
+        cls,
+        path: str | Path,
+        descriptors: Sequence[str],
+        targets: Sequence[str],
+        labels: str | None = None,
+        units: Mapping[str, str] | None = None,
+    ) -> Table:
+        """Read a CSV file.
+
+        Empty cells, NaN and NA are missing. A byte-order mark, the separators comma, semicolon
+        and tab, and a decimal comma (where the separator is not a comma) are understood.
+
+        Raises
+        ------
+        TableError
+            For a missing column, text in a numeric column, or an infinite value.
+        """
+        cells = read_cells(Path(path))
+        return cls.from_frame(cells, descriptors, targets, labels, units, source=Path(path).name)
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        descriptors: Sequence[str],
+        targets: Sequence[str],
+        labels: str | None = None,
+        units: Mapping[str, str] | None = None,
+        *,
+        source: str = "the frame",
+    ) -> Table:
+        """Take columns of a DataFrame; text cells are read as in :meth:`from_csv`.
+
+        Raises
+        ------
+        TableError
+            For a missing column, text in a numeric column, or an infinite value.
+        """
+        descriptors, targets = tuple(descriptors), tuple(targets)
+        values = numeric_columns(frame, (*descriptors, *targets), source)
+        if labels is not None and labels not in frame.columns:
+            raise TableError(
+                f"a column {labels!r} for the labels",
+                f"columns {[str(c) for c in frame.columns]}",
+                "a typing error in the name",
+                "name an existing column, or leave labels out",
+            )
+        return cls(
+            descriptors,
+            targets,
+            values[:, : len(descriptors)],
+            values[:, len(descriptors) :],
+            () if labels is None else tuple(frame[labels].astype(str)),
+            units or {},
+        )
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.x)
+
+    def __add__(self, other: Table) -> Table:
+        """Rows of both; a target that one of them lacks is missing in its rows."""
+        if set(self.descriptors) != set(other.descriptors):
+            raise TableError(
+                f"descriptors {sorted(self.descriptors)}",
+                f"descriptors {sorted(other.descriptors)}",
+                "the two tables describe their rows differently",
+                "choose the same descriptors for both",
+            )
+        clash = [k for k in self.units if other.units.get(k, self.units[k]) != self.units[k]]
+        if clash:
+            raise TableError(
+                f"one unit for {clash[0]!r}",
+                f"{self.units[clash[0]]!r} and {other.units[clash[0]]!r}",
+                "the tables were measured in different units",
+                "convert one of them first",
+            )
+        targets = _merged_order(self.targets, other.targets)
+        y = np.full((len(self) + len(other), len(targets)), np.nan)
+        for table, rows in ((self, slice(len(self))), (other, slice(len(self), None))):
+            y[rows, [targets.index(t) for t in table.targets]] = table.y
+        order = [other.descriptors.index(name) for name in self.descriptors]
+        labels: tuple[str, ...] = ()
+        if self.labels or other.labels:
+            labels = (self.labels or ("",) * len(self)) + (other.labels or ("",) * len(other))
+        return Table(
+            self.descriptors,
+            targets,
+            np.concatenate([self.x, other.x[:, order]]),
+            y,
+            labels,
+            {**self.units, **other.units},
+        )
+
+    def rows(self, index: Any) -> Table:
+        """Return the rows that a boolean mask or an index array selects."""
+        index = np.arange(len(self))[index]
+        labels = tuple(self.labels[i] for i in index) if self.labels else ()
+        return replace(self, x=self.x[index], y=self.y[index], labels=labels)
+
+    def without(self, target: str, index: Any) -> Table:
+        """Return the same rows, with ``target`` hidden (missing) in the rows of ``index``."""
+        y = self.y.copy()
+        y[index, self.targets.index(target)] = np.nan
+        return replace(self, y=y)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of measured values per target."""
+        present = np.isfinite(self.y).sum(axis=0)
+        return {name: int(n) for name, n in zip(self.targets, present, strict=True)}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of names and values, the fingerprint under which a fit remembers its rows."""
+        sha = hashlib.sha256(repr((self.descriptors, self.targets)).encode())
+        for values in (self.x, self.y):
+            sha.update(np.ascontiguousarray(values + 0.0).tobytes())
+        return sha.hexdigest()
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a DataFrame with a ``label`` column where the rows have labels."""
+        import pandas as pd
+
+        data = dict(
+            zip(self.descriptors + self.targets, np.hstack([self.x, self.y]).T, strict=True)
+        )
+        return pd.DataFrame({"label": list(self.labels), **data} if self.labels else data)
+
+
+def _merged_order(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    """Order of targets that agrees with both tables; what only the second has goes before its successor."""
+    common_first = [t for t in first if t in second]
+    common_second = [t for t in second if t in first]
+    if common_first != common_second:
+        raise TableError(
+            f"targets in the order {list(first)}",
+            f"{list(second)}",
+            "the order of targets is their order of cost, and the tables disagree",
+            "list the targets of both from the cheapest to the primary one",
+        )
+    merged = list(first)
+    for position, target in reversed(list(enumerate(second))):
+        if target not in merged:
+            after = [t for t in second[position + 1 :] if t in merged]
+            merged.insert(merged.index(after[0]) if after else len(merged), target)
+    return tuple(merged)
