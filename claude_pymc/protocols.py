@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
-import numpy as np
-
 Kind = Literal["mean", "observation"]
 
 
@@ -40,9 +38,8 @@ class Predictive(Protocol):
     def predict(
         self, frame: Any, kind: Kind = "mean", given: Any = None, seed: int | None = None
     ) -> Draws:
-        """Draw the targets at the rows of ``frame``."""
-        ...
+        """Draw the targets at the rows of ``frame``.
 
-    def noise_variance(self, frame: Any) -> np.ndarray:
-        """Posterior mean of the measurement variance, (candidate, target), in squared units."""
+        Draw s of both kinds comes from the same parameters, so that their difference is noise.
+        """
         ...

@@ -78,6 +78,7 @@ class Design:
         standardize: bool = True,
         transforms: Mapping[str, str] | None = None,
         quantities: Mapping[str, str] | None = None,
+        bounds: Mapping[str, tuple[float, float]] | None = None,
     ) -> Design:
         """Take names, units and scaling from the rows of a table.
 
@@ -94,6 +95,8 @@ class Design:
         transforms : mapping of target to "identity" or "log"
         quantities : mapping of target to the name of its quantity
             Default: all targets measure one quantity.
+        bounds : mapping of descriptor to (low, high), optional
+            Ranges to use instead of those of the rows, where candidates lie outside.
 
         Raises
         ------
@@ -112,7 +115,10 @@ class Design:
         basis = Polynomial(degree=1) if basis is None else basis
         refuse_missing(table.x, table.descriptors, table.labels)
         sets = _correction_sets(basis, table.descriptors, table.targets, corrections)
-        bounds = descriptor_bounds(table.x, table.descriptors)
+        found = dict(
+            zip(table.descriptors, descriptor_bounds(table.x, table.descriptors), strict=True)
+        )
+        ranges = {**found, **_checked_bounds(bounds or {}, table.descriptors)}
         names = _per_target(table.targets, quantities, "quantity", "quantities")
         rules = _per_target(table.targets, transforms, "identity", "transforms")
         location, scale = target_scaling(table.y, table.targets, names, rules, sets, standardize)
@@ -121,7 +127,7 @@ class Design:
             table.targets,
             basis,
             sets,
-            bounds if standardize else (),
+            tuple(ranges.values()) if standardize else (),
             names,
             location,
             scale,
@@ -159,19 +165,11 @@ class Design:
         """
         basis = Polynomial(degree=1) if basis is None else basis
         descriptors, targets = tuple(bounds), tuple(targets)
-        for name, (low, high) in bounds.items():
-            if not (np.isfinite([low, high]).all() and low < high):
-                raise DesignError(
-                    f"a range (low, high) with low < high for {name!r}",
-                    f"({low!r}, {high!r})",
-                    "the two are equal or exchanged",
-                    "give finite bounds in ascending order",
-                )
+        kept = tuple(_checked_bounds(bounds, descriptors).values())
         sets = _correction_sets(basis, descriptors, targets, corrections)
         names = _per_target(targets, quantities, "quantity", "quantities")
         rules = _per_target(targets, transforms, "identity", "transforms")
         location, scale = target_scaling_from_ranges(ranges or {}, targets, names, rules, sets)
-        kept = tuple((float(low), float(high)) for low, high in bounds.values())
         return cls(
             descriptors,
             targets,
@@ -229,6 +227,22 @@ class Design:
         """Rebuild a design from :meth:`to_dict`."""
         fields = {name: _tuples(value) for name, value in data.items() if name != "basis"}
         return cls(basis=basis_from_dict(data["basis"]), **fields)
+
+
+def _checked_bounds(
+    bounds: Mapping[str, tuple[float, float]], descriptors: tuple[str, ...]
+) -> dict[str, tuple[float, float]]:
+    """Finite ranges in ascending order, of known descriptors."""
+    for name, pair in bounds.items():
+        fine = len(pair) == 2 and np.isfinite(pair).all() and pair[0] < pair[1]
+        if not fine or name not in descriptors:
+            raise DesignError(
+                f"a range (low, high) with low < high of a descriptor among {list(descriptors)}",
+                f"{pair!r} for {name!r}",
+                "the two are equal or exchanged, or the name is mistyped",
+                "give finite bounds in ascending order",
+            )
+    return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
 
 
 def _tuples(value: Any) -> Any:

@@ -1,0 +1,327 @@
+"""Draws of the joint Gaussian become predictions, in the units of the targets.
+
+Given x and the targets G already known at a candidate, the rest M is, draw by draw,
+
+    y_M | y_G ~ N(mu_M + K (y_G - mu_G), Sigma_MM - K Sigma_GM),   K = Sigma_MG Sigma_GG^-1, mu = W phi.
+
+`kind="mean"` draws the mean of that Gaussian, `kind="observation"` adds its noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from claude_pymc.errors import CandidateError, SamplingError
+from claude_pymc.joint.prediction import Prediction
+from claude_pymc.joint.spec import JointGaussian
+from claude_pymc.notation import CANDIDATE, CHAIN, DRAW, PARAMETERS, SAMPLE, TARGET
+from claude_pymc.protocols import Kind
+from claude_pymc.tables.reading import numeric_columns
+from claude_pymc.tables.table import Table
+
+# Predictions of more numbers than this use every k-th draw, to stay below about half a gigabyte.
+MOST_NUMBERS = 40_000_000
+
+
+class JointPosterior:
+    """The posterior of a joint Gaussian, ready to predict.
+
+    Parameters
+    ----------
+    idata : DataTree
+        As :func:`claude_pymc.sample` returns it.
+    spec : JointGaussian, optional
+        Taken from the attributes of ``idata`` if left out.
+
+    Raises
+    ------
+    SamplingError
+        If the draws lack a quantity, or belong to another specification.
+
+    Examples
+    --------
+    >>> post = JointPosterior(idata)                                    # doctest: +SKIP
+    >>> post.predict(frame, kind="observation").interval(0.9)           # doctest: +SKIP
+    >>> post.predict(frame, given={"sim": frame["sim"]}).mean()         # doctest: +SKIP
+    """
+
+    def __init__(self, idata: xr.DataTree, spec: JointGaussian | None = None) -> None:
+        needed = ("linkage", "sigma", "corrections")
+        have = list(idata["posterior"].data_vars) if "posterior" in idata.children else []
+        if any(name not in have for name in needed) or (spec is None and "spec" not in idata.attrs):
+            raise SamplingError(
+                "draws of linkage, sigma and corrections, with their specification",
+                f"posterior variables {have}, attributes {list(idata.attrs)}",
+                "draws of another model, or a file that lost its attributes",
+                "pass the result of cp.sample, and spec= if it has no attributes",
+            )
+        self.idata = idata
+        self.spec = JointGaussian.from_json(idata.attrs["spec"]) if spec is None else spec
+        posterior = idata["posterior"].dataset
+        design = self.spec.design
+        found = [list(map(str, posterior[d].to_numpy())) for d in (TARGET, "basis")]
+        if found != [list(design.targets), list(design.terms)]:
+            raise SamplingError(
+                f"draws over targets {list(design.targets)} and terms {list(design.terms)}",
+                f"{found[0]} and {found[1]}",
+                "draws and specification come from different fits",
+                "pass the specification that was sampled",
+            )
+        self._linkage, self._sigma, corrections = (
+            self._stack(posterior[name], name) for name in needed
+        )
+        unit = np.eye(len(design.targets)) - self._linkage
+        self._coefficients = np.linalg.solve(unit, corrections)
+        root = np.linalg.solve(unit, self._sigma[..., None] * np.eye(len(design.targets)))
+        self._covariance = root @ np.swapaxes(root, -1, -2)
+
+    @staticmethod
+    def _stack(values: xr.DataArray, name: str) -> np.ndarray:
+        array = values.transpose(CHAIN, DRAW, *PARAMETERS[name]).to_numpy()
+        return array.reshape(-1, *array.shape[2:])
+
+    @property
+    def descriptors(self) -> tuple[str, ...]:
+        """Names of the columns a candidate must have."""
+        return self.spec.design.descriptors
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Targets, cheapest first, the primary one last."""
+        return self.spec.design.targets
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """Units by column name."""
+        return dict(self.spec.design.units)
+
+    @property
+    def coefficients(self) -> xr.DataArray:
+        """W (chain, draw, target, basis) on the modelled scale: y = W phi + noise."""
+        return self._named("coefficients")
+
+    @property
+    def covariance(self) -> xr.DataArray:
+        """Sigma (chain, draw, target, target_bis), the noise covariance on the modelled scale."""
+        return self._named("covariance")
+
+    @property
+    def linkage(self) -> xr.DataArray:
+        """C (chain, draw, target, target_bis): how much of a cheaper target carries over."""
+        return self._named("linkage")
+
+    def _named(self, name: str) -> xr.DataArray:
+        shape = [self.idata["posterior"].sizes[dim] for dim in (CHAIN, DRAW)]
+        values = getattr(self, f"_{name}")
+        posterior = self.idata["posterior"].dataset
+        coords = {dim: posterior.coords[dim] for dim in (CHAIN, DRAW, TARGET)}
+        coords[PARAMETERS[name][1]] = posterior.coords[PARAMETERS[name][1]].to_numpy()
+        return xr.DataArray(
+            values.reshape(*shape, *values.shape[1:]),
+            dims=(CHAIN, DRAW, *PARAMETERS[name]),
+            coords=coords,
+            name=name,
+        )
+
+    def predict(
+        self, frame: Any, kind: Kind = "mean", given: Any = None, seed: int | None = None
+    ) -> Prediction:
+        """Predict the targets at candidates.
+
+        Parameters
+        ----------
+        frame : DataFrame, Table or array (candidate, descriptor)
+        kind : "mean" or "observation"
+            The mean of the targets given x (for a target modelled by its logarithm: the median), or
+            a value that a measurement would give, noise included.
+        given : mapping of target to values (candidate), optional
+            Targets already known at the candidates, NaN where not. If such a value was not among
+            the rows of the fit, the parameters do not learn from it.
+        seed : int, optional
+            For the noise of ``kind="observation"``.
+
+        Returns
+        -------
+        Prediction
+            Draws (sample, candidate, target) with mean, std and intervals, in the units of the
+            targets. Beyond 40 million numbers only every k-th draw is used.
+
+        Raises
+        ------
+        CandidateError
+            If the candidates lack a descriptor or have a missing one, or ``given`` does not fit.
+        """
+        if kind not in ("mean", "observation"):
+            raise CandidateError(
+                "kind 'mean' or 'observation'", f"{kind!r}", "a typing error", "choose one"
+            )
+        phi, labels = self._phi(frame)
+        known = self._known(given, len(phi))
+        d = len(self.targets)
+        every = slice(None, None, 1 + len(phi) * d * len(self._sigma) // MOST_NUMBERS)
+        rng = np.random.default_rng(seed)
+        draws = np.empty((len(self._sigma[every]), len(phi), d))
+        for rows, have, mean, root in self._conditional(phi, known, every):
+            lack = ~have
+            values = np.broadcast_to(known[rows], (len(draws), len(rows), d)).copy()
+            values[:, :, lack] = mean
+            if kind == "observation":
+                noise = rng.standard_normal(mean.shape)
+                values[:, :, lack] += np.einsum("sij,snj->sni", root, noise)
+            draws[:, rows] = values
+        array = xr.DataArray(
+            self.spec.design.from_model(draws),
+            dims=(SAMPLE, CANDIDATE, TARGET),
+            coords={CANDIDATE: labels, TARGET: list(self.targets)},
+        )
+        return Prediction(array, kind, self.units)
+
+    def log_predictive_density(self, frame: Any, target: str, given: Any = None) -> np.ndarray:
+        """Log density of the measured values of one target, averaged over the posterior.
+
+        Parameters
+        ----------
+        frame : DataFrame or Table
+            With the descriptors and the measured target.
+        target : str
+        given : mapping of target to values, optional
+            As in :meth:`predict`; must not hold ``target``.
+
+        Returns
+        -------
+        array (candidate)
+            log p(g(y) | x, given, data), with g the transform of the design (a density of log y
+            for a target modelled by its logarithm); NaN where ``frame`` has no value.
+        """
+        design = self.spec.design
+        phi, _ = self._phi(frame)
+        known = self._known(given, len(phi))
+        measured = self._known({target: _column(frame, target)}, len(phi))
+        j = self.targets.index(target)
+        density = np.full(len(phi), np.nan)
+        for rows, have, mean, root in self._conditional(phi, known, slice(None)):
+            if have[j]:
+                raise CandidateError(
+                    f"values of {target!r} only in the frame",
+                    "the same target among the given ones",
+                    "a value cannot be both predicted and known",
+                    f"leave {target!r} out of given",
+                )
+            i = int((~have)[:j].sum())
+            sd = np.sqrt(np.square(root[:, i]).sum(axis=-1))[:, None]
+            z = (measured[rows, j] - mean[:, :, i]) / sd
+            log_p = -0.5 * z**2 - np.log(sd) - 0.5 * np.log(2 * np.pi)
+            peak = log_p.max(axis=0)
+            density[rows] = peak + np.log(np.exp(log_p - peak).mean(axis=0))
+        return density - np.log(design.scale[j])
+
+    def save(self, path: str | Path) -> None:
+        """Write draws and specification to one netCDF file."""
+        self.idata.to_netcdf(path, engine="h5netcdf")
+
+    @classmethod
+    def load(cls, path: str | Path) -> JointPosterior:
+        """Read what :meth:`save` wrote."""
+        try:
+            return cls(xr.load_datatree(path, engine="h5netcdf"))
+        except (OSError, KeyError) as error:
+            raise SamplingError(
+                "a netCDF file written by JointPosterior.save or `claude-pymc fit`",
+                f"{Path(path).name!r}: {error}",
+                "another kind of file, or a truncated copy",
+                "fit again",
+            ) from error
+
+    def _conditional(
+        self, phi: np.ndarray, known: np.ndarray, every: slice
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield rows, known targets, mean (sample, row, rest) and root (sample, rest, rest)."""
+        w, sigma = self._coefficients[every], self._covariance[every]
+        finite = np.isfinite(known)
+        for pattern in np.unique(finite, axis=0):
+            rows = np.flatnonzero((finite == pattern).all(axis=1))
+            have, lack = np.flatnonzero(pattern), np.flatnonzero(~pattern)
+            mean = np.einsum("nb,sjb->snj", phi[rows], w)
+            rest = sigma[:, lack[:, None], lack]
+            centre = mean[:, :, lack]
+            if len(have) and len(lack):
+                cross = sigma[:, have[:, None], lack]
+                gain = np.linalg.solve(sigma[:, have[:, None], have], cross)
+                centre = centre + (known[rows][:, have] - mean[:, :, have]) @ gain
+                rest = rest - np.swapaxes(cross, -1, -2) @ gain
+            yield rows, pattern, centre, np.linalg.cholesky(rest) if len(lack) else rest
+
+    def _phi(self, frame: Any) -> tuple[np.ndarray, list[Any]]:
+        """Expanded descriptors and labels of candidates."""
+        labels: list[Any] = []
+        if isinstance(frame, Table):
+            labels = list(frame.labels)
+            frame = frame.to_frame()
+        if isinstance(frame, pd.DataFrame):
+            lacking = [name for name in self.descriptors if name not in frame.columns]
+            if lacking:
+                raise CandidateError(
+                    f"candidates with the descriptors {list(self.descriptors)}",
+                    f"columns {[str(c) for c in frame.columns]}, without {lacking[0]!r}",
+                    "a typing error, or a table made for another study",
+                    "add the column",
+                )
+            x = numeric_columns(frame, self.descriptors, "the candidates")
+            labels = labels or list(frame.index)
+        else:
+            x = np.atleast_2d(np.asarray(frame, dtype=np.float64))
+            if x.ndim != 2 or x.shape[1] != len(self.descriptors):
+                raise CandidateError(
+                    f"an array (candidate, {len(self.descriptors)})",
+                    f"shape {np.shape(frame)}",
+                    f"one column is needed for each of {list(self.descriptors)}",
+                    "reshape the array, or pass a DataFrame",
+                )
+        if not np.isfinite(x).all():
+            row, column = np.argwhere(~np.isfinite(x))[0]
+            raise CandidateError(
+                f"a finite value of {self.descriptors[column]!r} for every candidate",
+                f"{x[row, column]} in row {row}",
+                "an empty cell",
+                "fill it, or leave the candidate out",
+            )
+        return self.spec.design.phi(x), labels or list(range(len(x)))
+
+    def _known(self, given: Any, n: int) -> np.ndarray:
+        """Given targets (candidate, target) on the modelled scale, NaN where not known."""
+        values = np.full((n, len(self.targets)), np.nan)
+        if given is None:
+            return values
+        if isinstance(given, Table):
+            given = dict(zip(given.targets, given.y.T, strict=True))
+        for name, column in given.items():
+            if name not in self.targets:
+                raise CandidateError(
+                    f"given values of the targets {list(self.targets)}",
+                    f"{name!r}",
+                    "a typing error, or a descriptor among the given values",
+                    "use the names of the targets",
+                )
+            column = np.asarray(column, dtype=np.float64)
+            if column.shape not in ((), (1,), (n,)):
+                raise CandidateError(
+                    f"{n} values of {name!r}, one per candidate",
+                    f"shape {column.shape}",
+                    "a table of other rows",
+                    "give one value per candidate, NaN where it is not known",
+                )
+            values[:, self.targets.index(name)] = column
+        return self.spec.design.to_model(values)
+
+
+def _column(frame: Any, target: str) -> np.ndarray:
+    """Measured values of a target in a Table or DataFrame."""
+    if isinstance(frame, Table):
+        frame = frame.to_frame()
+    return numeric_columns(frame, (target,), "the frame")[:, 0]

@@ -1,0 +1,187 @@
+"""Three pictures of a fit: prediction against experiment, the model's parameters, the chains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from claude_pymc.joint.crossvalidation import CrossValidation
+from claude_pymc.joint.posterior import JointPosterior
+
+# Okabe-Ito: told apart by the colour-blind, and in grey by their lightness.
+BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#595959"
+STYLE = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+    "figure.dpi": 150,
+}
+
+
+def axis_label(name: str, units: Mapping[str, str]) -> str:
+    """Return "name [unit]"."""
+    return f"{name} [{units[name]}]" if name in units else name
+
+
+def plot_predictions(cv: CrossValidation, units: Mapping[str, str], log: bool = False) -> Figure:
+    """Predicted against measured values of rows that were hidden, with their intervals.
+
+    Parameters
+    ----------
+    cv : CrossValidation
+    units : mapping of str to str
+    log : bool
+        Logarithmic axes.
+    """
+    frame = cv.frame
+    inside = frame["measured"].between(frame["lower"], frame["upper"]).to_numpy()
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 5.6), layout="constrained")
+        axes = figure.add_subplot()
+        for mask, colour, marker, word in (
+            (inside, BLUE, "o", "inside"),
+            (~inside, ORANGE, "D", "outside"),
+        ):
+            part = frame[mask]
+            bars = [part["mean"] - part["lower"], part["upper"] - part["mean"]]
+            axes.errorbar(
+                part["measured"],
+                part["mean"],
+                yerr=np.maximum(np.array(bars), 0.0),
+                fmt=marker,
+                color=colour,
+                markersize=5,
+                elinewidth=1,
+                label=f"measured value {word} its {cv.prob:.0%} interval ({mask.sum()})",
+            )
+        for _, row in frame[~inside].iterrows():
+            axes.annotate(
+                str(row["label"]),
+                (row["measured"], row["mean"]),
+                xytext=(6, 4),
+                textcoords="offset points",
+            )
+        ends = [frame[["measured", "lower"]].min().min(), frame[["measured", "upper"]].max().max()]
+        axes.plot(ends, ends, color=GREY, linewidth=1, zorder=0)
+        if log:
+            axes.set_xscale("log")
+            axes.set_yscale("log")
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_formatter(matplotlib.ticker.StrMethodFormatter("{x:g}"))
+                axis.set_minor_formatter(matplotlib.ticker.NullFormatter())
+                axis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+        label = axis_label(cv.target, units)
+        axes.set_xlabel(f"measured {label}")
+        axes.set_ylabel(f"predicted {label}")
+        low, high = cv.coverage_interval()
+        axes.set_title(
+            f"Each point predicted without its own measurement\n"
+            f"{cv.covered} of {len(frame)} inside: {cv.coverage:.0%} "
+            f"(95 % interval {low:.0%} to {high:.0%})"
+        )
+        axes.legend(loc="upper left")
+    return figure
+
+
+def plot_parameters(post: JointPosterior) -> Figure:
+    """Posterior of linkage, corrections and noise: 90 % and 50 % intervals and medians.
+
+    Parameters
+    ----------
+    post : JointPosterior
+    """
+    design = post.spec.design
+    posterior = post.idata["posterior"].dataset
+    linkage = post.linkage.to_numpy().reshape(-1, len(design.targets), len(design.targets))
+    corrections = posterior["corrections"].transpose("chain", "draw", "target", "basis").to_numpy()
+    corrections = corrections.reshape(-1, *corrections.shape[2:])
+    sigma = posterior["sigma"].transpose("chain", "draw", "target").to_numpy()
+    sigma = sigma.reshape(-1, len(design.targets))
+    links = [
+        (f"{design.targets[j]} on {design.targets[k]}", linkage[:, j, k])
+        for j, k, _ in post.spec.links
+    ]
+    terms = [
+        (term, corrections[:, -1, b]) for b, term in enumerate(design.terms) if design.active[-1, b]
+    ]
+    noise = [(t, sigma[:, j]) for j, t in enumerate(design.targets)]
+    panels = [
+        ("Linkage c (1 = carries over as it is)", links, 1.0),
+        (f"Corrections R of {design.targets[-1]} (scaled units)", terms, 0.0),
+        ("Noise sigma (scaled units)", noise, None),
+    ]
+    panels = [panel for panel in panels if panel[1]]
+    sizes = [len(rows) + 1.4 for _, rows, _ in panels]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 0.36 * sum(sizes) + 1.0), layout="constrained")
+        grid = figure.subplots(len(panels), 1, height_ratios=sizes, squeeze=False)[:, 0]
+        for axes, (title, rows, reference) in zip(grid, panels, strict=True):
+            _forest(axes, rows)
+            axes.set_title(title)
+            if reference is not None:
+                axes.axvline(reference, color=GREY, linewidth=1, linestyle=":", zorder=0)
+        grid[-1].set_xlabel("posterior: median, 50 % (thick) and 90 % (thin) interval")
+    return figure
+
+
+def _forest(axes: Any, rows: list[tuple[str, np.ndarray]]) -> None:
+    """One line per quantity, first on top."""
+    for place, (_, draws) in enumerate(reversed(rows)):
+        low, first, middle, third, high = np.quantile(draws, [0.05, 0.25, 0.5, 0.75, 0.95])
+        axes.plot([low, high], [place, place], color=BLUE, linewidth=1.2)
+        axes.plot([first, third], [place, place], color=BLUE, linewidth=4)
+        axes.plot(middle, place, "o", color="white", markeredgecolor=BLUE, markersize=5)
+    axes.set_yticks(range(len(rows)), [name for name, _ in reversed(rows)])
+    axes.set_ylim(-0.7, len(rows) - 0.3)
+
+
+def plot_ranks(post: JointPosterior) -> Figure:
+    """Rank plot of each chain for linkage and noise: flat bars mean chains that agree.
+
+    Ranks of all draws together, counted by chain in 20 bins; the band holds 99 % of the counts of
+    chains that agree and draw independently.
+
+    Parameters
+    ----------
+    post : JointPosterior
+    """
+    from scipy.stats import binom, rankdata
+
+    design = post.spec.design
+    posterior = post.idata["posterior"].dataset
+    sigma = posterior["sigma"].transpose("chain", "draw", "target").to_numpy()
+    shown = [
+        (f"c: {design.targets[j]} on {design.targets[k]}", post.linkage.to_numpy()[:, :, j, k])
+        for j, k, _ in post.spec.links
+    ] + [(f"sigma: {t}", sigma[:, :, j]) for j, t in enumerate(design.targets)]
+    chains, draws = sigma.shape[:2]
+    bins = 20
+    band = binom.interval(0.99, draws, 1 / bins)
+    styles = ("-", "--", ":", "-.")
+    with matplotlib.rc_context(STYLE):
+        columns = min(len(shown), 3)
+        rows = -(-len(shown) // columns)
+        figure = Figure(figsize=(3.3 * columns, 2.4 * rows + 0.5), layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
+        for axes in grid.ravel()[len(shown) :]:
+            axes.set_axis_off()
+        for axes, (name, values) in zip(grid.ravel(), shown, strict=False):
+            ranks = (rankdata(values).reshape(values.shape) - 0.5) / values.size
+            axes.axhspan(*band, color="#DDDDDD", zorder=0)
+            for chain in range(chains):
+                counts, edges = np.histogram(ranks[chain], bins=bins, range=(0, 1))
+                colour = matplotlib.colormaps["cividis"](chain / max(chains - 1, 1) * 0.9)
+                style = styles[chain % len(styles)]
+                axes.stairs(counts, edges, color=colour, linestyle=style, linewidth=1.2)
+            axes.set_title(name)
+            axes.set_xlabel("rank among all draws")
+        grid[0, 0].set_ylabel(f"draws per bin, {chains} chains")
+        grid[0, 0].set_ylim(0, None)
+    return figure

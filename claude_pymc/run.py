@@ -1,0 +1,231 @@
+"""A fit from rows to a folder that reloads: everything the command line does, without printing.
+
+The folder is written beside its final place and renamed when it is complete: a failed run leaves
+nothing behind.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from claude_pymc.acquisition.propose import propose
+from claude_pymc.errors import CandidateError, StudyError
+from claude_pymc.joint.crossvalidation import CrossValidation, cross_validate
+from claude_pymc.joint.posterior import JointPosterior
+from claude_pymc.joint.sampling import Sampler
+from claude_pymc.review.diagnostics import Diagnostics, diagnose
+from claude_pymc.review.plots import plot_parameters, plot_predictions, plot_ranks
+from claude_pymc.study import Study
+from claude_pymc.tables.statistics import PatternStats
+from claude_pymc.tables.table import Table
+
+Stage = Callable[[str], object]
+DRAWS, ROWS, STUDY = "draws.nc", "rows.csv", "study.toml"
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """What a fit found.
+
+    Parameters
+    ----------
+    study : Study
+    table : Table
+    post : JointPosterior
+    checks : Diagnostics
+    validation : CrossValidation or None
+        None where fewer than ten values of the primary target were measured.
+    predictions, proposals : DataFrame
+    notices : tuple of str
+    """
+
+    study: Study
+    table: Table
+    post: JointPosterior
+    checks: Diagnostics
+    validation: CrossValidation | None
+    predictions: pd.DataFrame
+    proposals: pd.DataFrame | None
+    notices: tuple[str, ...] = ()
+
+
+def fit(
+    study: Study,
+    table: Table,
+    *,
+    seed: int = 0,
+    draws: int = 1000,
+    folds: int = 5,
+    stage: Stage = lambda name: None,
+) -> Fit:
+    """Fit a study to its rows: sample, check, validate, predict, propose.
+
+    Parameters
+    ----------
+    study : Study
+    table : Table
+    seed : int
+    draws : int
+        Kept draws per chain, of four chains.
+    folds : int
+        Of the cross-validation; 0 leaves it out.
+    stage : callable
+        Told the name of each stage, for a progress display.
+    """
+    spec = study.spec(table)
+    stats = PatternStats.from_table(table, spec.design)
+    stage("compiling the model (up to a minute the first time, then from a cache)")
+    sampler = Sampler(spec)
+    stage("sampling the posterior")
+    idata = sampler.draw(stats, draws=draws, seed=seed)
+    checks = diagnose(idata)
+    post = JointPosterior(idata, spec)
+    validation = None
+    target = study.targets[-1]
+    if folds and table.counts[target] >= max(10, folds):
+        parts = iter(range(2, folds + 2))
+        stage(f"predicting hidden rows, part 1 of {folds}")
+        validation = cross_validate(
+            sampler,
+            table,
+            folds=folds,
+            seed=seed,
+            each=lambda: stage(
+                f"predicting hidden rows, part {min(next(parts), folds)} of {folds}"
+            ),
+        )
+    stage("predicting and proposing")
+    predictions = predict_table(post, table, seed)
+    notices = []
+    proposals = None
+    try:
+        proposals = propose_for(study, post, table, study.wants, seed)
+    except CandidateError as error:
+        notices.append(f"nothing proposed: {error.got}")
+    return Fit(study, table, post, checks, validation, predictions, proposals, tuple(notices))
+
+
+def predict_table(
+    post: JointPosterior, table: Table, seed: int, kind: Any = "observation"
+) -> pd.DataFrame:
+    """Predict every row: what is measured in a row is known to the prediction of the rest.
+
+    Columns: label, descriptors, and for each target its measured value, mean, std and 90 % interval;
+    a measured target repeats its value with an interval of no width.
+    """
+    known = {t: table.y[:, j] for j, t in enumerate(table.targets) if t in post.targets}
+    found = post.predict(table, kind=kind, given=known, seed=seed).to_frame(0.9)
+    found = found.reset_index(drop=True)
+    columns = dict(zip(table.descriptors, table.x.T, strict=True))
+    for target in post.targets:
+        columns[target] = known.get(target, np.full(len(table), np.nan))
+    for name in found.columns:
+        columns[name] = found[name].to_numpy()
+    return pd.DataFrame({"label": list(table.labels), **columns} if table.labels else columns)
+
+
+def propose_for(
+    study: Study,
+    post: JointPosterior,
+    table: Table,
+    wants: dict[str, int],
+    seed: int,
+    candidates: Any = None,
+) -> pd.DataFrame:
+    """Propose for a study among ``candidates``, else among its own mesh or rows."""
+    return propose(
+        post,
+        study.pool(table) if candidates is None else candidates,
+        study.objective,
+        wants,
+        rules=study.rules,
+        observed=table,
+        seed=seed,
+    )
+
+
+@contextmanager
+def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
+    """Fill a folder beside ``path`` and move it there when all went well.
+
+    Raises
+    ------
+    StudyError
+        If ``path`` exists and is not to be overwritten, or holds other things than a fit.
+    """
+    check_folder(path, overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        work.chmod(0o755)
+        yield work
+        if path.exists():
+            shutil.rmtree(path)
+        work.rename(path)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def check_folder(path: Path, overwrite: bool) -> None:
+    """Refuse an output folder that exists, unless it is an earlier fit to be overwritten."""
+    if not path.exists():
+        return
+    earlier = path.is_dir() and ((path / DRAWS).is_file() or not any(path.iterdir()))
+    if not (overwrite and earlier):
+        raise StudyError(
+            "an output folder that does not exist yet",
+            f"{path.name!r}, which exists" + ("" if earlier else " and is not a fit"),
+            "an earlier run" if earlier else "a name that is used for something else",
+            "choose another --out" + (", or add --overwrite" if earlier else ""),
+        )
+
+
+def write(result: Fit, folder: Path, study_text: str) -> list[str]:
+    """Write a fit into an empty folder and return the names of the files."""
+    result.post.save(folder / DRAWS)
+    (folder / STUDY).write_text(study_text, encoding="utf-8")
+    (folder / "spec.json").write_text(result.post.spec.to_json(), encoding="utf-8")
+    attrs = dict(result.post.idata.attrs)
+    run = {key: attrs[key] for key in attrs if key not in ("spec", "versions")}
+    run |= {"table_hash": result.table.digest, "versions": json.loads(attrs["versions"])}
+    (folder / "run.json").write_text(json.dumps(run, indent=2), encoding="utf-8")
+    frame = result.table.to_frame()
+    if result.table.labels and result.study.labels:
+        frame = frame.rename(columns={"label": result.study.labels})
+    frame.to_csv(folder / ROWS, index=False)
+    result.checks.to_frame().to_csv(folder / "checks.csv", index=False)
+    result.predictions.to_csv(folder / "predictions.csv", index=False, float_format="%.6g")
+    if result.proposals is not None:
+        result.proposals.to_csv(folder / "proposals.csv", index=False, float_format="%.6g")
+    if result.validation is not None:
+        name = folder / "validation.csv"
+        result.validation.frame.to_csv(name, index=False, float_format="%.6g")
+        log = result.post.spec.design.transforms[-1] == "log"
+        picture = plot_predictions(result.validation, result.study.units, log)
+        picture.savefig(folder / "predictions.png")
+    plot_parameters(result.post).savefig(folder / "parameters.png")
+    plot_ranks(result.post).savefig(folder / "ranks.png")
+    return sorted(path.name for path in folder.iterdir())
+
+
+def load(folder: Path) -> tuple[Study, Table, JointPosterior]:
+    """Read study, rows and posterior of a fit."""
+    if not (folder / DRAWS).is_file():
+        raise StudyError(
+            f"a folder written by `claude-pymc fit`, with {DRAWS}",
+            f"{folder.name!r}",
+            "a typing error in the name, or a run that did not finish",
+            "run `claude-pymc fit DATA.csv --study STUDY.toml --out DIR` first",
+        )
+    study = Study.from_toml(folder / STUDY)
+    return study, study.table(folder / ROWS), JointPosterior.load(folder / DRAWS)

@@ -1,0 +1,263 @@
+"""A study: which columns, which model, which aim, in one TOML file."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from claude_pymc.acquisition.candidates import mesh
+from claude_pymc.acquisition.objectives import Maximize, Minimize, Objective, Reach
+from claude_pymc.datasets import shipped
+from claude_pymc.errors import StudyError
+from claude_pymc.joint.priors import Prior, prior_from_dict
+from claude_pymc.joint.spec import JointGaussian
+from claude_pymc.tables.basis import BASES, basis_from_dict
+from claude_pymc.tables.design import Design
+from claude_pymc.tables.table import Table
+
+KEYS: dict[str, tuple[str, ...]] = {
+    "": (
+        "title",
+        "description",
+        "data",
+        "units",
+        "transforms",
+        "quantities",
+        "basis",
+        "corrections",
+        "bounds",
+        "candidates",
+        "prior",
+        "objective",
+        "wants",
+        "rules",
+    ),
+    "data": ("file", "descriptors", "targets", "labels", "source"),
+    "basis": ("kind", "degree", "order", "exponents"),
+    "objective": ("maximize", "minimize", "reach", "value"),
+}
+
+
+@dataclass(frozen=True)
+class Study:
+    """Columns, model and aim of a study.
+
+    Parameters
+    ----------
+    title, description : str
+    descriptors, targets : tuple of str
+    labels : str or None
+        Column with the names of rows.
+    file : str or None
+        Shipped data set of the study.
+    units, transforms, quantities : dict of str to str
+    basis : dict
+        ``kind`` and its parameters.
+    corrections : dict of target to list of terms
+    bounds : dict of descriptor to (low, high)
+        Ranges of the descriptors, where the rows do not span the candidates.
+    candidates : dict of descriptor to (low, high, number)
+        Mesh of candidates; empty: the rows of the table.
+    prior : Prior
+    objective : Objective
+    wants : dict of target to number
+    rules : dict of target to rule
+
+    Examples
+    --------
+    >>> Study.named("toy_pair").targets
+    ('sim', 'exp')
+    """
+
+    title: str
+    descriptors: tuple[str, ...]
+    targets: tuple[str, ...]
+    basis: dict[str, Any]
+    prior: Prior
+    objective: Objective
+    description: str = ""
+    labels: str | None = None
+    file: str | None = None
+    units: dict[str, str] = field(default_factory=dict)
+    transforms: dict[str, str] = field(default_factory=dict)
+    quantities: dict[str, str] = field(default_factory=dict)
+    corrections: dict[str, Any] = field(default_factory=dict)
+    bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    candidates: dict[str, tuple[float, float, int]] = field(default_factory=dict)
+    wants: dict[str, int] = field(default_factory=dict)
+    rules: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> Study:
+        """Read a study file.
+
+        Raises
+        ------
+        StudyError
+            If the file is missing, is not TOML, lacks a key, or has an unknown one.
+        """
+        path = Path(path)
+        try:
+            return cls.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            raise StudyError(
+                f"a study file at {path.name!r}",
+                "no such file",
+                "a typing error in the name, or another working folder",
+                "check the path; `claude-pymc studies` lists the shipped ones",
+            ) from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise StudyError(
+                "a study file in TOML",
+                f"{path.name!r}: {error}",
+                "a missing quote or bracket",
+                "correct the line; strings need quotes, lists need brackets",
+            ) from error
+
+    @classmethod
+    def named(cls, name: str) -> Study:
+        """Load a shipped study by name."""
+        return cls.from_toml(shipped("models", name, ".toml"))
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Study:
+        """Build a study from the content of a TOML file."""
+        _known_keys(content, KEYS[""], "the study")
+        for section in ("data", "basis", "objective"):
+            if not isinstance(content.get(section, {}), dict):
+                raise _wrong_type(section, "a section", content[section])
+            _known_keys(content.get(section, {}), KEYS[section], f"[{section}]")
+        data = content.get("data", {})
+        for key in ("descriptors", "targets"):
+            names = data.get(key)
+            if not isinstance(names, list) or not all(isinstance(n, str) for n in names or [0]):
+                raise _wrong_type(f"{key} in [data]", "a list of column names", names)
+        sections = ("units", "transforms", "quantities", "corrections", "bounds", "candidates")
+        for section in (*sections, "prior", "wants", "rules"):
+            if not isinstance(content.get(section, {}), dict):
+                raise _wrong_type(section, "a section", content[section])
+        columns = [*data["descriptors"], *data["targets"]]
+        for section in ("units", "transforms", "quantities", "corrections", "wants", "rules"):
+            allowed = columns if section == "units" else data["targets"]
+            _known_keys(content.get(section, {}), allowed, f"[{section}]")
+        for section, length in (("bounds", 2), ("candidates", 3)):
+            _known_keys(content.get(section, {}), data["descriptors"], f"[{section}]")
+            for key, values in content.get(section, {}).items():
+                if not isinstance(values, list) or len(values) != length:
+                    raise _wrong_type(
+                        f"{key} in [{section}]", f"a list of {length} numbers", values
+                    )
+        return cls(
+            title=str(content.get("title", "Untitled study")),
+            description=str(content.get("description", "")).strip(),
+            descriptors=tuple(data["descriptors"]),
+            targets=tuple(data["targets"]),
+            labels=data.get("labels"),
+            file=data.get("file"),
+            basis={"kind": "polynomial", **content.get("basis", {})},
+            prior=prior_from_dict({"kind": "shrinkage", **content.get("prior", {})}),
+            objective=_objective(content.get("objective", {}), data["targets"]),
+            units=dict(content.get("units", {})),
+            transforms=dict(content.get("transforms", {})),
+            quantities=dict(content.get("quantities", {})),
+            corrections=dict(content.get("corrections", {})),
+            bounds={k: tuple(v) for k, v in content.get("bounds", {}).items()},
+            candidates={k: tuple(v) for k, v in content.get("candidates", {}).items()},
+            wants=dict(content.get("wants", {})) or {data["targets"][-1]: 1},
+            rules=dict(content.get("rules", {})),
+        )
+
+    def table(self, path: str | Path | None = None) -> Table:
+        """Read the rows of the study, from a file of the user's or from the shipped data."""
+        if path is None:
+            if self.file is None:
+                raise StudyError(
+                    "a data file",
+                    "none: the study names no shipped data",
+                    "the study was written for data of your own",
+                    "give the path of a CSV file",
+                )
+            path = shipped("data", Path(self.file).stem, ".csv")
+        return Table.from_csv(path, self.descriptors, self.targets, self.labels, self.units)
+
+    def pool(self, table: Table) -> Any:
+        """Candidates of the study: its mesh, or the rows of the table."""
+        if not self.candidates:
+            return table
+        axes = {d: self.candidates.get(d) for d in self.descriptors}
+        lacking = [d for d, axis in axes.items() if axis is None]
+        if lacking:
+            raise StudyError(
+                f"a range of every descriptor {list(self.descriptors)} in [candidates]",
+                f"none for {lacking[0]!r}",
+                "a mesh needs all descriptors",
+                f"add {lacking[0]} = [low, high, number]",
+            )
+        return mesh(**{d: np.linspace(a[0], a[1], int(a[2])) for d, a in axes.items() if a})
+
+    def spec(self, table: Table) -> JointGaussian:
+        """Declare the model, with the scaling taken from the rows."""
+        kind = self.basis.get("kind")
+        fields = {key: value for key, value in self.basis.items() if key != "kind"}
+        if kind in BASES:
+            _known_keys(fields, list(BASES[kind].__dataclass_fields__), f"[basis] of kind {kind}")
+        design = Design.from_table(
+            table,
+            basis_from_dict({"kind": kind, **fields}),
+            self.corrections,
+            transforms=self.transforms,
+            quantities=self.quantities,
+            bounds=self.bounds,
+        )
+        return JointGaussian(design, self.prior)
+
+
+def _objective(content: Mapping[str, Any], targets: list[str]) -> Objective:
+    """Read the objective; by default the primary target is maximised."""
+    verbs = [verb for verb in ("maximize", "minimize", "reach") if verb in content]
+    if len(verbs) > 1 or ("value" in content) != (verbs == ["reach"]):
+        raise StudyError(
+            "one of maximize, minimize, or reach with a value in [objective]",
+            f"{dict(content)}",
+            "two aims at once, or a value without reach",
+            'for example reach = "gap" and value = 1.5',
+        )
+    target = content[verbs[0]] if verbs else targets[-1]
+    if target not in targets:
+        raise StudyError(
+            f"a target among {targets} in [objective]",
+            f"{target!r}",
+            "a typing error",
+            "use the names of the targets",
+        )
+    if verbs == ["reach"]:
+        return Reach(target, float(content["value"]))
+    return Minimize(target) if verbs == ["minimize"] else Maximize(target)
+
+
+def _known_keys(content: Mapping[str, Any], known: Any, where: str) -> None:
+    """Refuse an unknown key and name the nearest known one."""
+    for key in content:
+        if key not in known:
+            near = difflib.get_close_matches(key, list(known), n=1, cutoff=0.0)
+            raise StudyError(
+                f"keys of {where} among {list(known)}",
+                f"{key!r}",
+                "a typing error",
+                f"did you mean {near[0]!r}?" if near else "leave it out",
+            )
+
+
+def _wrong_type(name: str, expected: str, got: object) -> StudyError:
+    return StudyError(
+        f"{expected} for {name}",
+        f"{got!r}",
+        "the key is missing or has another type",
+        "compare with a shipped study in models/",
+    )

@@ -1,0 +1,28 @@
+"""Shared by all tests: one BLAS thread, generators with fixed seeds, the reference values."""
+
+import json
+import os
+import zlib
+from pathlib import Path
+
+import pytest
+
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import numpy as np  # noqa: E402  (reads the number of threads when it is loaded)
+
+
+@pytest.fixture
+def rng(request):
+    """A generator whose seed is the name of the test, parameters included."""
+    return np.random.default_rng(zlib.crc32(request.node.name.encode()))
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """Log-likelihoods of the method's published implementation, by name of the case."""
+    path = Path(__file__).resolve().parents[2] / "shared/reference/claude_reference.json"
+    if not path.is_file():
+        pytest.skip("reference values are only in development")
+    return {case["name"]: case for case in json.loads(path.read_text(encoding="utf-8"))}
