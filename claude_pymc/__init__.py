@@ -11,7 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _WHERE = {
-    "claude_pymc.acquisition.candidates": ["Candidates"],
+    "claude_pymc.acquisition.candidates": ["mesh"],
     "claude_pymc.acquisition.objectives": ["Maximize", "Minimize", "Reach"],
     "claude_pymc.acquisition.propose": ["propose"],
     "claude_pymc.datasets": ["load_dataset"],
@@ -27,6 +27,7 @@ _WHERE = {
         "StudyError",
         "TableError",
     ],
+    "claude_pymc.joint.crossvalidation": ["cross_validate"],
     "claude_pymc.joint.gaussian": ["log_likelihood"],
     "claude_pymc.joint.model": ["build_model"],
     "claude_pymc.joint.posterior": ["JointPosterior"],

@@ -154,7 +154,7 @@ def _fit(
 
 
 def _print_fit(result: Fit) -> None:
-    """Checks first, then model, accuracy, parameters, predictions and proposals."""
+    """Print checks first, then model, accuracy, parameters, predictions and proposals."""
     study, post = result.study, result.post
     measured = ", ".join(f"{n} of {t}" for t, n in result.table.counts.items())
     click.echo(f"{study.title}: {len(result.table)} rows, {measured}\n")

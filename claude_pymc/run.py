@@ -120,8 +120,8 @@ def predict_table(
 ) -> pd.DataFrame:
     """Predict every row: what is measured in a row is known to the prediction of the rest.
 
-    Columns: label, descriptors, and for each target its measured value, mean, std and 90 % interval;
-    a measured target repeats its value with an interval of no width.
+    Columns: label, descriptors, and for each target its measured value, mean, std and 90 %
+    interval; a measured target repeats its value with an interval of no width.
     """
     known = {t: table.y[:, j] for j, t in enumerate(table.targets) if t in post.targets}
     found = post.predict(table, kind=kind, given=known, seed=seed).to_frame(0.9)

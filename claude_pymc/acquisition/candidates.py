@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from claude_pymc.errors import CandidateError
 from claude_pymc.tables.reading import numeric_columns
 from claude_pymc.tables.table import Table
 
 
-def mesh(**axes: Sequence[float]) -> pd.DataFrame:
+def mesh(**axes: ArrayLike) -> pd.DataFrame:
     """All combinations of the given values, one column per descriptor.
 
     Examples
@@ -22,10 +23,10 @@ def mesh(**axes: Sequence[float]) -> pd.DataFrame:
     >>> mesh(x1=[0.0, 1.0], x2=[5.0, 6.0]).to_numpy().tolist()
     [[0.0, 5.0], [0.0, 6.0], [1.0, 5.0], [1.0, 6.0]]
     """
-    if not axes or any(len(values) == 0 for values in axes.values()):
+    if not axes or any(np.size(values) == 0 for values in axes.values()):
         raise CandidateError(
             "at least one descriptor with at least one value",
-            f"{ {name: len(values) for name, values in axes.items()} }",
+            f"{ {name: np.size(values) for name, values in axes.items()} }",
             "an empty range",
             "for example cp.mesh(x=np.linspace(0, 1, 31))",
         )

@@ -1,7 +1,7 @@
 """Acquisition functions on draws (sample, candidate), larger = better to measure next.
 
-Source: Harashima et al., Phys. Rev. Materials 9, 093803 (2025), eq. (18) and (19). The same draws are
-used for all candidates (common random numbers), so that differences between candidates are smooth.
+Source: Harashima et al., Phys. Rev. Materials 9, 093803 (2025), eq. (18) and (19). The same
+draws are used for all candidates (common random numbers), so that differences are smooth.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def variance(draws: np.ndarray) -> np.ndarray:
 
 
 def standard_deviation(draws: np.ndarray) -> np.ndarray:
-    """Standard deviation over draws, per candidate."""
+    """Return the standard deviation over draws, per candidate."""
     return draws.std(axis=0)
 
 
@@ -85,7 +85,7 @@ def condition_on(draws: np.ndarray, measured: np.ndarray, noise_variance: float)
     total = centred.var() + noise_variance
     if not total > 0:
         return draws
-    # After conditioning, u - gain (m + e - mean) has the right covariance; e is left out by scaling.
+    # Taking (1 - sqrt(1 - share)) of the regression on m away leaves the conditional covariance.
     share = centred.var() / total
     gain = np.tensordot(centred, draws - draws.mean(axis=0), axes=1) / (
         len(centred) * max(centred.var(), 1e-300)

@@ -1,7 +1,7 @@
-"""Checks of convergence: may the numbers of this posterior be believed?
+"""Checks of convergence, on which it depends whether a posterior may be believed.
 
-R-hat and effective sample sizes are those of Vehtari et al., Bayesian Analysis 16, 667 (2021), over
-every free quantity of the joint Gaussian; E-BFMI is that of Betancourt, arXiv 1604.00695.
+R-hat and effective sample sizes are those of Vehtari et al., Bayesian Analysis 16, 667 (2021),
+over every free quantity of the joint Gaussian; E-BFMI is that of Betancourt, arXiv 1604.00695.
 """
 
 from __future__ import annotations

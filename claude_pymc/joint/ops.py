@@ -12,7 +12,8 @@ U = L^-1 E, the trace is sum(U * V) and
 
     d log p / d W_G = L^-T V_x =: g_W,        d log p / d A_G = L^-T (V U' - n I) Q =: g_A,
 
-    d log p / d R = T^-T g_W,   d log p / d C = T^-T (g_W W' + g_A A'),   d log p / d sigma = diag(T^-T g_A).
+    d log p / d R = T^-T g_W,              d log p / d sigma = diag(T^-T g_A),
+    d log p / d C = T^-T (g_W W' + g_A A').
 
 L comes from A_G itself, never from Sigma_GG: a noise that is 10^-8 of another one keeps its digits.
 """
@@ -77,9 +78,9 @@ class PatternLogLikelihood(Op):
 
     Inputs are ``linkage`` (target, target), of which the strictly lower part is read, ``sigma``
     (target), ``corrections`` (target, basis), and the data ``rows`` (pattern, target), the number
-    of rows of a pattern where the target is present, else 0, and ``gram`` (pattern, z, z). Outputs are the value and its gradients with
-    respect to the first three. A covariance that is not positive definite gives -inf and NaN
-    gradients, never an exception.
+    of rows of a pattern where the target is present, else 0, and ``gram`` (pattern, z, z). Outputs
+    are the value and its gradients with respect to the first three. A covariance that is not
+    positive definite gives -inf and NaN gradients, never an exception.
     """
 
     __props__ = ()
@@ -162,4 +163,5 @@ def pattern_log_likelihood(
     rows, gram : tensors (pattern, target), (pattern, z, z)
         ``rows`` and ``grams`` of :class:`PatternStats`.
     """
-    return _pattern_log_likelihood(linkage, sigma, corrections, rows, gram)[0]
+    outputs: Any = _pattern_log_likelihood(linkage, sigma, corrections, rows, gram)
+    return outputs[0]

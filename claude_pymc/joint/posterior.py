@@ -2,7 +2,8 @@
 
 Given x and the targets G already known at a candidate, the rest M is, draw by draw,
 
-    y_M | y_G ~ N(mu_M + K (y_G - mu_G), Sigma_MM - K Sigma_GM),   K = Sigma_MG Sigma_GG^-1, mu = W phi.
+    y_M | y_G ~ N(mu_M + K (y_G - mu_G), Sigma_MM - K Sigma_GM),
+    K = Sigma_MG Sigma_GG^-1,   mu = W phi.
 
 `kind="mean"` draws the mean of that Gaussian, `kind="observation"` adds its noise.
 """
@@ -258,7 +259,7 @@ class JointPosterior:
             yield rows, pattern, centre, np.linalg.cholesky(rest) if len(lack) else rest
 
     def _phi(self, frame: Any) -> tuple[np.ndarray, list[Any]]:
-        """Expanded descriptors and labels of candidates."""
+        """Expand the descriptors of candidates, and find their labels."""
         labels: list[Any] = []
         if isinstance(frame, Table):
             labels = list(frame.labels)

@@ -33,7 +33,7 @@ class Prediction:
         return self.draws.mean(SAMPLE)
 
     def std(self) -> xr.DataArray:
-        """Standard deviation over draws (candidate, target)."""
+        """Return the standard deviation over draws (candidate, target)."""
         return self.draws.std(SAMPLE, ddof=1)
 
     def interval(self, prob: float = 0.9) -> xr.DataArray:

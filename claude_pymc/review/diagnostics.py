@@ -1,4 +1,4 @@
-"""One table of checks: may this posterior be believed?"""
+"""One table of checks, on which it depends whether a posterior may be believed."""
 
 from __future__ import annotations
 

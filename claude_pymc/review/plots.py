@@ -14,7 +14,7 @@ from claude_pymc.joint.posterior import JointPosterior
 
 # Okabe-Ito: told apart by the colour-blind, and in grey by their lightness.
 BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#595959"
-STYLE = {
+STYLE: Any = {
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -179,7 +179,9 @@ def plot_ranks(post: JointPosterior) -> Figure:
                 counts, edges = np.histogram(ranks[chain], bins=bins, range=(0, 1))
                 colour = matplotlib.colormaps["cividis"](chain / max(chains - 1, 1) * 0.9)
                 style = styles[chain % len(styles)]
-                axes.stairs(counts, edges, color=colour, linestyle=style, linewidth=1.2)
+                axes.stairs(
+                    counts, edges, baseline=None, color=colour, linestyle=style, linewidth=1.2
+                )
             axes.set_title(name)
             axes.set_xlabel("rank among all draws")
         grid[0, 0].set_ylabel(f"draws per bin, {chains} chains")

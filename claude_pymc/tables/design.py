@@ -153,8 +153,8 @@ class Design:
     ) -> Design:
         """Make a design before any row exists.
 
-        ``bounds`` are the ranges of the descriptors. ``ranges`` are values (low, high) between which
-        a target is expected with about 95 %; without them targets are used as they are.
+        ``bounds`` are the ranges of the descriptors. ``ranges`` are values (low, high) between
+        which a target is expected with about 95 %; without them targets are used as they are.
         Other arguments as in :meth:`from_table`.
 
         Examples

@@ -192,7 +192,7 @@ class PatternStats:
         return self.present * self.counts[:, None].astype(np.float64)
 
     def measured(self, target: str) -> int:
-        """Number of rows in which ``target`` was measured."""
+        """Count the rows in which ``target`` was measured."""
         return int(self.counts[self.present[:, self.design.targets.index(target)]].sum())
 
     @property
@@ -233,7 +233,7 @@ class PatternStats:
 
 
 def _columns_of(table: Table, design: Design) -> tuple[np.ndarray, np.ndarray]:
-    """Descriptors in the order of the design, and modelled targets, NaN where the table has none."""
+    """Descriptors in the order of the design, and modelled targets, NaN where there is none."""
     lacking = [name for name in design.descriptors if name not in table.descriptors]
     known = [name for name in design.targets if name in table.targets]
     if lacking or not known:

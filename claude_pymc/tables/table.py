@@ -226,7 +226,7 @@ class Table:
 
 
 def _merged_order(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
-    """Order of targets that agrees with both tables; what only the second has goes before its successor."""
+    """Order of targets that agrees with both; one only in the second precedes its successor."""
     common_first = [t for t in first if t in second]
     common_second = [t for t in second if t in first]
     if common_first != common_second:
