@@ -65,6 +65,8 @@ def log_likelihood(precision: np.ndarray, stats: PatternStats) -> float:
             "order rows and columns as design.terms + design.targets",
         )
     yy, yx = precision[p:, p:], precision[p:, :p]
+    if not (np.isfinite(precision[p:]).all() and np.linalg.eigvalsh(yy)[0] > 0):
+        return -np.inf
     total = 0.0
     for present, n, gram in zip(stats.present, stats.counts, stats.grams, strict=True):
         have, lack = np.flatnonzero(present), np.flatnonzero(~present)
@@ -74,7 +76,7 @@ def log_likelihood(precision: np.ndarray, stats: PatternStats) -> float:
             bar_yy = bar_yy - carry @ yy[np.ix_(lack, have)]
             bar_yx = bar_yx - carry @ yx[lack]
         sign, logdet = np.linalg.slogdet(bar_yy)
-        if sign <= 0 or np.linalg.eigvalsh(bar_yy)[0] <= 0:
+        if sign <= 0:
             return -np.inf
         bar_0 = np.block([[bar_yx.T @ np.linalg.solve(bar_yy, bar_yx), bar_yx.T], [bar_yx, bar_yy]])
         index = np.concatenate([np.arange(p), p + have])

@@ -70,6 +70,7 @@ def pattern_kernel(
             full[j, b] = corrections[j, b]
         full[j, p + j] = sigma[j]
         for k in range(j):
+            failed = failed or not np.isfinite(linkage[j, k])
             for b in range(p + d):
                 full[j, b] += linkage[j, k] * full[k, b]
     for m in range(n_patterns):

@@ -33,6 +33,8 @@ from pytensor.tensor.variable import TensorVariable
 from claude_pymc.joint.gaussian import LOG_2PI
 from claude_pymc.joint.kernel import TINY, VERSION, external_kernel
 
+MISFIT = "rows (pattern, target) and gram (pattern, z, z) do not fit the other inputs"
+
 
 def pattern_numpy(
     linkage: np.ndarray,
@@ -44,10 +46,15 @@ def pattern_numpy(
     """Value and gradients with respect to C (strictly lower), sigma and R, by array algebra."""
     d, p = corrections.shape
     bad = (-np.inf, np.full((d, d), np.nan), np.full(d, np.nan), np.full((d, p), np.nan))
-    if not (np.isfinite(sigma).all() and (sigma > TINY).all()):
+    if rows.shape[1] != d or gram.shape != (len(rows), p + d, p + d):
+        raise ValueError(MISFIT)
+    below = np.tril(linkage, -1)
+    if not (np.isfinite(sigma).all() and (sigma > TINY).all() and np.isfinite(below).all()):
         return bad
-    t = np.eye(d) - np.tril(linkage, -1)
-    mean, root = np.linalg.solve(t, corrections), np.linalg.solve(t, np.diag(sigma))
+    mean, root = corrections.copy(), np.diag(sigma)
+    for j in range(1, d):  # substitution: a solver with pivots fails where c is huge
+        mean[j] += below[j] @ mean
+        root[j] += below[j] @ root
     value, g_mean, g_root = 0.0, np.zeros((d, p)), np.zeros((d, d))
     for counts, scatter in zip(rows, gram, strict=True):
         have = np.flatnonzero(counts > 0)
@@ -68,7 +75,9 @@ def pattern_numpy(
         g_root[have] += np.linalg.solve(lower.T, (v @ u.T - n * np.eye(len(have))) @ q)
     if not np.isfinite(value):
         return bad
-    g_mean, g_root = np.linalg.solve(t.T, g_mean), np.linalg.solve(t.T, g_root)
+    for j in range(d - 2, -1, -1):
+        g_mean[j] += below[:, j] @ g_mean
+        g_root[j] += below[:, j] @ g_root
     g_linkage = np.tril(g_mean @ mean.T + g_root @ root.T, -1)
     return value, g_linkage, np.diag(g_root).copy(), g_mean
 
@@ -123,6 +132,9 @@ def _pattern_log_likelihood_numba(op: PatternLogLikelihood, **kwargs: Any) -> tu
     @numba_njit
     def pattern_log_likelihood(linkage, sigma, corrections, rows, gram):  # type: ignore[no-untyped-def]
         d, p = corrections.shape
+        n, m = rows.shape
+        if m != d or gram.shape != (n, p + d, p + d):
+            raise ValueError(MISFIT)
         value = np.empty(1)
         g_linkage, g_sigma, g_corrections = np.empty((d, d)), np.empty(d), np.empty((d, p))
         kernel(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from claude_pymc.errors import SpecError
+from claude_pymc.errors import ClaudeError, SpecError
 from claude_pymc.joint.priors import LKJPrior, Prior, ShrinkagePrior, prior_from_dict, prior_to_dict
 from claude_pymc.tables.design import Design
 
@@ -120,7 +120,9 @@ class JointGaussian:
                 )
             design = Design.from_dict(data["design"])
             return cls(design, prior_from_dict(data["prior"]), data["likelihood"])
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except ClaudeError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SpecError(
                 "JSON written by JointGaussian.to_json",
                 f"{type(error).__name__}: {error}",

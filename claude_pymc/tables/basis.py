@@ -18,7 +18,7 @@ from claude_pymc.errors import DesignError
 Orders = tuple[tuple[int, ...], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Basis:
     """What every basis has: orders per term, and univariate functions on a domain."""
 
@@ -94,7 +94,7 @@ class Basis:
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Polynomial(Basis):
     """Monomials x1^n x2^m ... of total degree up to ``degree``, or of the given ``exponents``.
 
@@ -146,7 +146,7 @@ class Polynomial(Basis):
         return u[:, None] ** np.arange(highest + 1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sine(Basis):
     """Tensor product of 1, sin(2 pi x), ..., sin(2 pi order x) over the descriptors in [0, 1].
 
@@ -220,7 +220,7 @@ def _as_orders(exponents: Any) -> Orders:
             for term, raw in zip(orders, exponents, strict=True)
             for n, m in zip(term, raw, strict=True)
         )
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         whole = False
     if not whole:
         raise DesignError(

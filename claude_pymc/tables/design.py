@@ -22,6 +22,7 @@ import numpy as np
 from claude_pymc.errors import DesignError, TableError
 from claude_pymc.tables.basis import Basis, Polynomial, basis_from_dict
 from claude_pymc.tables.scaling import (
+    TRANSFORMS,
     descriptor_bounds,
     forward,
     inverse,
@@ -67,6 +68,43 @@ class Design:
     scale: tuple[float, ...]
     transforms: tuple[str, ...]
     units: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check names, and that the targets of a quantity share a transform."""
+        names = self.descriptors + self.targets
+        if len(set(names)) < len(names) or not self.descriptors or not self.targets:
+            raise DesignError(
+                "at least one descriptor and one target, each named once",
+                f"descriptors {list(self.descriptors)}, targets {list(self.targets)}",
+                "a name was listed twice, a list is empty, or a text stands where a list should",
+                "list each name once, targets from the cheapest to the primary one",
+            )
+        repeated = [t for i, t in enumerate(self.terms) if t in self.terms[:i]]
+        if repeated:
+            raise DesignError(
+                "basis terms of different names",
+                f"two terms {repeated[0]!r}",
+                "a descriptor has the name of a term, such as 'x^2'",
+                "rename the descriptor",
+            )
+        for target, rule in zip(self.targets, self.transforms, strict=True):
+            if rule not in TRANSFORMS:
+                raise DesignError(
+                    f"a transform among {list(TRANSFORMS)}",
+                    f"{rule!r} for {target!r}",
+                    "a typing error",
+                    "choose a known transform",
+                )
+        for quantity in dict.fromkeys(self.quantities):
+            pairs = zip(self.quantities, self.transforms, strict=True)
+            rules = sorted({rule for q, rule in pairs if q == quantity})
+            if len(rules) > 1:
+                raise DesignError(
+                    f"one transform for all targets of {quantity!r}",
+                    f"{rules}",
+                    "targets of one quantity share location and scale, a logarithm does not fit",
+                    "transform all of them, or name different quantities",
+                )
 
     @classmethod
     def from_table(
@@ -164,11 +202,13 @@ class Design:
         [[1.0, -1.0], [1.0, 1.0]]
         """
         basis = Polynomial(degree=1) if basis is None else basis
-        descriptors, targets = tuple(bounds), tuple(targets)
+        descriptors = tuple(bounds)
+        targets = () if isinstance(targets, str) else tuple(targets)
         kept = tuple(_checked_bounds(bounds, descriptors).values())
         sets = _correction_sets(basis, descriptors, targets, corrections)
         names = _per_target(targets, quantities, "quantity", "quantities")
         rules = _per_target(targets, transforms, "identity", "transforms")
+        _per_target(targets, dict.fromkeys(ranges or {}, ""), "", "ranges")
         location, scale = target_scaling_from_ranges(ranges or {}, targets, names, rules, sets)
         return cls(
             descriptors,
@@ -202,6 +242,13 @@ class Design:
     def phi(self, x: Any) -> np.ndarray:
         """Expand raw descriptors (row, descriptor) to phi (row, basis)."""
         u = np.array(x, dtype=np.float64)
+        if u.ndim != 2 or u.shape[1] != len(self.descriptors):
+            raise DesignError(
+                f"descriptors of shape (row, {len(self.descriptors)})",
+                f"shape {u.shape}",
+                f"one column is needed for each of {list(self.descriptors)}",
+                "reshape the array",
+            )
         if self.bounds:
             low, high = np.array(self.bounds).T
             start, end = self.basis.domain
@@ -283,6 +330,13 @@ def _correction_sets(
         if target not in given:
             sets.append(terms if j == 0 else simple or terms[:1])
             continue
+        if isinstance(given[target], str) or any(isinstance(t, int) for t in given[target]):
+            raise DesignError(
+                f"corrections of {target!r} as a list of terms, such as {list(terms[:1])}",
+                f"{given[target]!r}",
+                "one pair of brackets too few",
+                "give a list of names, or a list of lists of exponents",
+            )
         chosen = [t if isinstance(t, str) else tuple(t) for t in given[target]]
         named = [terms[orders.index(t)] if t in orders else t for t in chosen]
         unknown = [t for t in named if t not in terms]

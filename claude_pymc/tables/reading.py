@@ -46,6 +46,7 @@ def read_cells(path: Path) -> pd.DataFrame:
         cells = pd.read_csv(
             path,
             sep=separator,
+            header=None,
             dtype=str,
             keep_default_na=False,
             encoding="utf-8-sig",
@@ -61,11 +62,12 @@ def read_cells(path: Path) -> pd.DataFrame:
             "keep one header line; separate by semicolons where numbers have decimal commas",
         ) from error
     cells = cells.fillna("")
-    cells.columns = [str(name).strip() for name in cells.columns]
-    cells.index = cells.index + 2
+    # pandas would rename a repeated header cell: the header is read as a row.
+    cells.columns = [name.strip() for name in cells.iloc[0]]
+    cells.index = cells.index + 1
+    cells = cells.iloc[1:]
     cells = cells[(cells.map(str.strip) != "").any(axis=1)]
-    if separator != ",":
-        cells = _decimal_comma_to_point(cells, path.name)
+    cells.attrs["decimal comma"] = separator != ","
     return cells
 
 
@@ -99,9 +101,12 @@ def numeric_columns(frame: pd.DataFrame, columns: tuple[str, ...], source: str) 
                 "a typing error in the name, or a header cell that is repeated",
                 "correct the name; capitals and spaces count",
             )
+    frame = frame.iloc[:, [names.index(column) for column in columns]]
+    if frame.attrs.get("decimal comma"):
+        frame = _decimal_comma_to_point(frame, source)
     values = np.empty((len(frame), len(columns)))
     for j, column in enumerate(columns):
-        cells = frame.iloc[:, names.index(column)]
+        cells = frame.iloc[:, j]
         if cells.dtype.kind in "fiu":
             values[:, j] = cells.to_numpy(dtype=np.float64, na_value=np.nan)
             continue
@@ -116,7 +121,7 @@ def _number(cell: object, row: object, column: str, source: str) -> float:
     if text.lower() in MISSING:
         return float("nan")
     try:
-        value = float(text) if "_" not in text else float("inf")
+        value = float(text)
     except ValueError:
         value = None
     if value is None or "_" in text:

@@ -37,7 +37,7 @@ def descriptor_bounds(x: np.ndarray, descriptors: Names) -> tuple[tuple[float, f
 
 def forward(y: np.ndarray, targets: Names, transforms: Names) -> np.ndarray:
     """Apply the transform of each target to (..., target)."""
-    values = y.copy()
+    values = np.array(y, dtype=np.float64)
     for j, rule in enumerate(transforms):
         if rule == "identity":
             continue
@@ -110,12 +110,12 @@ def target_scaling_from_ranges(
             for value in pair
         ]
         if ends:
-            if not min(ends) < max(ends):
+            if not (np.isfinite(ends).all() and min(ends) < max(ends)):
                 raise DesignError(
                     f"a range (low, high) for {quantity!r}",
                     f"{[pair for _, pair in given]}",
-                    "the two ends are equal",
-                    "give two different ends",
+                    "the two ends are equal, or one is missing or infinite",
+                    "give two different, finite ends",
                 )
             shift = _shiftable(columns, corrections)
             centre = (min(ends) + max(ends)) / 2 if shift else 0.0

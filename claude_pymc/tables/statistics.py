@@ -13,8 +13,10 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -24,6 +26,7 @@ from claude_pymc.tables.table import Table
 
 Pattern = tuple[bool, ...]
 CHUNK = 65536
+UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +86,9 @@ class PatternStats:
             rows = np.flatnonzero(codes == code)
             pattern = tuple(bool(v) for v in finite[rows[0]])
             found[pattern] = (len(rows), _gram(x[rows], y[rows], design))
-        for target in np.array(design.targets)[~finite.any(axis=0)]:
+        for target, some in zip(design.targets, finite.any(axis=0), strict=True):
+            if some:
+                continue
             warnings.warn(
                 f"target {target!r} has no value yet: only the prior and the other targets "
                 "speak about it",
@@ -219,11 +224,11 @@ class PatternStats:
     def load(cls, path: str | Path) -> PatternStats:
         """Read what :meth:`save` wrote."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 design = Design.from_dict(json.loads(str(file["design"])))
                 patterns = tuple(tuple(bool(v) for v in row) for row in file["present"])
                 return cls(design, patterns, file["counts"], file["grams"], int(file["n_dropped"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except UNREADABLE as error:
             raise StatisticsError(
                 "a file written by PatternStats.save",
                 f"{Path(path).name!r}: {error}",
@@ -242,6 +247,15 @@ def _columns_of(table: Table, design: Design) -> tuple[np.ndarray, np.ndarray]:
             f"a table with {list(table.descriptors)} and {list(table.targets)}",
             "the table was read with other columns than the design",
             "read the table with the columns of the design",
+        )
+    units = dict(design.units)
+    clash = [k for k, unit in table.units.items() if units.get(k, unit) != unit]
+    if clash:
+        raise TableError(
+            f"{clash[0]!r} in the unit of the design, {units[clash[0]]!r}",
+            f"{table.units[clash[0]]!r}",
+            "the table was measured in other units than the one the design was made from",
+            "convert the column, then condense the table",
         )
     x = table.x[:, [table.descriptors.index(name) for name in design.descriptors]]
     refuse_missing(x, design.descriptors, table.labels)

@@ -212,7 +212,7 @@ class Table:
         """SHA-256 of names and values, the fingerprint under which a fit remembers its rows."""
         sha = hashlib.sha256(repr((self.descriptors, self.targets)).encode())
         for values in (self.x, self.y):
-            sha.update(np.ascontiguousarray(values + 0.0).tobytes())
+            sha.update(np.where(np.isnan(values), np.nan, values + 0.0).tobytes())
         return sha.hexdigest()
 
     def to_frame(self) -> pd.DataFrame:
