@@ -10,7 +10,7 @@ export MKL_NUM_THREADS := 1
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test slow lint notebooks clean distclean
+.PHONY: help install demo test accuracy slow lint notebooks clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,9 @@ demo: install ## fit, predict and propose on the data shipped with the package, 
 
 test: install ## run the tests, but for the slow ones
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+
+accuracy: install ## elements: this package beside two peers, on the same folds
+	$(BIN)/python -m tests.elements_accuracy
 
 slow: install ## run the long statistical tests
 	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
