@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 
 from claude_pymc.acquisition.candidates import mesh
 from claude_pymc.acquisition.objectives import Maximize, Minimize, Objective, Reach
+from claude_pymc.acquisition.propose import RULES
 from claude_pymc.datasets import shipped
 from claude_pymc.errors import StudyError
 from claude_pymc.joint.priors import Prior, prior_from_dict
@@ -110,7 +111,7 @@ class Study:
                 f"a study file at {path.name!r}",
                 "no such file",
                 "a typing error in the name, or another working folder",
-                "check the path; `claude-pymc studies` lists the shipped ones",
+                "check the path; the folder models/ has studies to start from",
             ) from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise StudyError(
@@ -146,13 +147,9 @@ class Study:
         for section in ("units", "transforms", "quantities", "corrections", "wants", "rules"):
             allowed = columns if section == "units" else data["targets"]
             _known_keys(content.get(section, {}), allowed, f"[{section}]")
-        for section, length in (("bounds", 2), ("candidates", 3)):
+        for section in ("bounds", "candidates"):
             _known_keys(content.get(section, {}), data["descriptors"], f"[{section}]")
-            for key, values in content.get(section, {}).items():
-                if not isinstance(values, list) or len(values) != length:
-                    raise _wrong_type(
-                        f"{key} in [{section}]", f"a list of {length} numbers", values
-                    )
+        _check_values(content)
         return cls(
             title=str(content.get("title", "Untitled study")),
             description=str(content.get("description", "")).strip(),
@@ -237,8 +234,62 @@ def _objective(content: Mapping[str, Any], targets: list[str]) -> Objective:
             "use the names of the targets",
         )
     if verbs == ["reach"]:
+        if not _is_number(content["value"]):
+            raise _wrong_type("value in [objective]", "a number", content["value"])
         return Reach(target, float(content["value"]))
     return Minimize(target) if verbs == ["minimize"] else Maximize(target)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
+
+
+def _is_count(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+# section -> what each of its values must be, and a test of it
+VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "units": ("a text", lambda v: isinstance(v, str)),
+    "transforms": ("a text", lambda v: isinstance(v, str)),
+    "quantities": ("a text", lambda v: isinstance(v, str)),
+    "corrections": (
+        "a list of terms",
+        lambda v: isinstance(v, list) and all(isinstance(t, str | list) for t in v),
+    ),
+    "bounds": (
+        "a list of 2 numbers",
+        lambda v: isinstance(v, list) and len(v) == 2 and all(map(_is_number, v)),
+    ),
+    "candidates": (
+        "a list of 3 numbers (low, high, how many)",
+        lambda v: (
+            isinstance(v, list)
+            and len(v) == 3
+            and all(map(_is_number, v))
+            and _is_count(v[2], least=1)
+        ),
+    ),
+    "wants": ("a whole number", lambda v: _is_count(v, least=0)),
+    "rules": (f"one of {list(RULES)}", lambda v: isinstance(v, str) and v in RULES),
+}
+
+
+def _check_values(content: Mapping[str, Any]) -> None:
+    """Refuse values of a wrong type, before anything is computed from them."""
+    for section, (expected, fits) in VALUES.items():
+        for key, value in content.get(section, {}).items():
+            if not fits(value):
+                raise _wrong_type(f"{key} in [{section}]", expected, value)
+    for section, key in (
+        ("data", "file"),
+        ("data", "labels"),
+        ("basis", "kind"),
+        ("prior", "kind"),
+    ):
+        value = content.get(section, {}).get(key, "")
+        if not isinstance(value, str):
+            raise _wrong_type(f"{key} in [{section}]", "a text", value)
 
 
 def _known_keys(content: Mapping[str, Any], known: Any, where: str) -> None:

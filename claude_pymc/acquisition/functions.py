@@ -101,7 +101,7 @@ def _log_gaussian_improvement(mean: np.ndarray, sd: np.ndarray, incumbent: float
         log_phi = -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
         # For z < 0: phi + z Phi = phi (1 - |z| M), M = Phi(z) / phi(z) the Mills ratio.
         mills = np.sqrt(np.pi / 2) * erfcx(-np.minimum(z, 0.0) / np.sqrt(2))
-        rest = np.where(z > -1e3, 1.0 + np.minimum(z, 0.0) * mills, 1.0 / z**2)
+        rest = np.where(z > -1e3, 1.0 + np.minimum(z, 0.0) * mills, (1.0 - 3.0 / z**2) / z**2)
         below = log_phi + np.log(rest)
         above = np.logaddexp(log_phi, np.log(np.maximum(z, 1e-300)) + log_ndtr(z))
         value = np.log(sd) + np.where(z < 0, below, above)

@@ -189,6 +189,13 @@ def _rules(
             raise CandidateError(
                 f"a rule among {list(RULES)}", f"{rule!r}", "a typing error", "choose one of them"
             )
+    if not any(wants.values()):
+        raise CandidateError(
+            "at least one proposal to be wanted",
+            f"{dict(wants)}",
+            "an empty list, or zeros only",
+            "for example {'exp': 1, 'sim': 3}",
+        )
     default = {t: "log_ei" if t == objective.target else "variance" for t in targets}
     return {**default, **rules}
 
@@ -203,30 +210,30 @@ def _incumbent(objective: Objective, measured: np.ndarray, means: np.ndarray) ->
 
 
 def _numbers(keys: list[bytes]) -> np.ndarray:
-    """Keys as fixed-width bytes, for comparison of whole arrays."""
-    return (
-        np.array(keys, dtype=np.bytes_)
-        if not keys
-        else np.frombuffer(b"".join(keys), dtype=f"V{len(keys[0])}")
-    )
+    """Keys as fixed-width bytes, for comparison of whole arrays; there is at least one."""
+    return np.frombuffer(b"".join(keys), dtype=f"V{len(keys[0])}")
 
 
 def _known_values(pool: Candidates, past: Candidates, targets: list[str]) -> dict[str, np.ndarray]:
-    """Values known at each candidate, from the pool itself or from rows at the same point."""
-    values = pool.values.copy()
-    at = {key: i for i, key in enumerate(past.keys)}
-    for row, key in enumerate(pool.keys):
-        if key in at:
-            other = past.values[at[key]]
-            values[row] = np.where(np.isfinite(values[row]), values[row], other)
+    """Values known at each candidate: its own, else the last measured at the same point."""
+    at: dict[bytes, np.ndarray] = {}
+    for source in (pool, past):
+        for key, row in zip(source.keys, source.values, strict=True):
+            at[key] = np.where(np.isfinite(row), row, at.get(key, np.nan))
+    elsewhere = np.array([at[key] for key in pool.keys])
+    values = np.where(np.isfinite(pool.values), pool.values, elsewhere)
     return dict(zip(targets, values.T, strict=True))
 
 
 def _taken(pool: Candidates, past: Candidates, j: int) -> np.ndarray:
-    """Candidates (mask) at which target j was measured, in the pool or before."""
-    done = np.isfinite(pool.values[:, j])
-    before = [k for k, v in zip(past.keys, past.values[:, j], strict=True) if np.isfinite(v)]
-    return done | (np.isin(_numbers(pool.keys), _numbers(before)) if before else False)
+    """Candidates (mask) at whose points target j was measured, in the pool or before."""
+    done = [
+        key
+        for source in (pool, past)
+        for key, value in zip(source.keys, source.values[:, j], strict=True)
+        if np.isfinite(value)
+    ]
+    return np.isin(_numbers(pool.keys), _numbers(done)) if done else np.zeros(len(pool.keys), bool)
 
 
 def _same(pool: Candidates, pick: int) -> np.ndarray:
