@@ -16,10 +16,11 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 	@echo "PYTHON=... names the interpreter that .venv is made with; else one is looked for."
 
-install: $(VENV)/.installed ## make .venv and install the package and its tools into it
+install: ## make .venv and install the package and its tools into it
+	@sh .ci/venv $(VENV)
+	@$(MAKE) --no-print-directory $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
-	@sh .ci/venv $(VENV)
 	@echo 'installing into $(VENV): a few minutes the first time'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
 	touch $@

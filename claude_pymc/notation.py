@@ -16,12 +16,9 @@ Gamma      present              (pattern, target)
 
 from __future__ import annotations
 
-ROW = "row"
-DESCRIPTOR = "descriptor"
 BASIS = "basis"
 TARGET = "target"
 TARGET_BIS = "target_bis"
-PATTERN = "pattern"
 CHAIN = "chain"
 DRAW = "draw"
 SAMPLE = "sample"

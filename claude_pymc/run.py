@@ -31,6 +31,9 @@ from claude_pymc.tables.table import Table
 
 Stage = Callable[[str], object]
 DRAWS, ROWS, STUDY = "draws.nc", "rows.csv", "study.toml"
+TABLES = {"checks.csv", "predictions.csv", "proposals.csv", "validation.csv"}
+PICTURES = {"predictions.png", "parameters.png", "ranks.png"}
+WRITTEN = {DRAWS, ROWS, STUDY, "spec.json", "run.json"} | TABLES | PICTURES
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,25 +96,34 @@ def fit(
     validation = None
     target = study.targets[-1]
     if folds and table.counts[target] >= max(10, folds):
-        parts = iter(range(2, folds + 2))
+        parts = iter(range(2, folds + 1))
         stage(f"predicting hidden rows, part 1 of {folds}")
+
+        def next_part() -> None:
+            part = next(parts, None)
+            if part is not None:
+                stage(f"predicting hidden rows, part {part} of {folds}")
+
         validation = cross_validate(
             sampler,
             table,
             folds=folds,
             seed=seed,
-            each=lambda: stage(
-                f"predicting hidden rows, part {min(next(parts), folds)} of {folds}"
-            ),
+            each=next_part,
+        )
+    notices = []
+    if folds and validation is None:
+        notices.append(
+            f"No cross-validation: {table.counts[target]} measured values of {target} are too few "
+            "(10, or as many as folds, are needed)."
         )
     stage("predicting and proposing")
     predictions = predict_table(post, table, seed)
-    notices = []
     proposals = None
     try:
         proposals = propose_for(study, post, table, study.wants, seed)
     except CandidateError as error:
-        notices.append(f"nothing proposed: {error.got}")
+        notices.append(f"Nothing proposed: {error.got}.")
     return Fit(study, table, post, checks, validation, predictions, proposals, tuple(notices))
 
 
@@ -131,6 +143,9 @@ def predict_table(
         columns[target] = known.get(target, np.full(len(table), np.nan))
     for name in found.columns:
         columns[name] = found[name].to_numpy()
+    for target in post.targets:
+        known_here = np.isfinite(columns[target])
+        columns[f"{target}_std"] = np.where(known_here, 0.0, columns[f"{target}_std"])
     return pd.DataFrame({"label": list(table.labels), **columns} if table.labels else columns)
 
 
@@ -163,28 +178,59 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
     StudyError
         If ``path`` exists and is not to be overwritten, or holds other things than a fit.
     """
+    path = path.resolve()
     check_folder(path, overwrite)
+    made = [p for p in (path.parent, *path.parent.parents) if not p.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    old = work.with_name(f"{work.name}-old")
+    done = False
     try:
         work.chmod(0o755)
         yield work
+        check_folder(path, overwrite)  # another run may have finished meanwhile
         if path.exists():
-            shutil.rmtree(path)
-        work.rename(path)
+            path.rename(old)
+        try:
+            work.rename(path)
+        except OSError:
+            if old.exists():
+                old.rename(path)
+            raise
+        done = True
     finally:
         shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+        if not done:
+            for folder in made:
+                folder.rmdir()
 
 
 def check_folder(path: Path, overwrite: bool) -> None:
     """Refuse an output folder that exists, unless it is an earlier fit to be overwritten."""
     if not path.exists():
+        file = next((above for above in path.parents if above.is_file()), None)
+        if file is not None:
+            raise StudyError(
+                "an output folder inside folders",
+                f"{file.name!r} is a file",
+                "a typing error in --out",
+                "choose another --out",
+            )
         return
-    earlier = path.is_dir() and ((path / DRAWS).is_file() or not any(path.iterdir()))
+    names = {p.name for p in path.iterdir()} if path.is_dir() else set()
+    earlier = path.is_dir() and (DRAWS in names or not names)
+    if overwrite and earlier and names - WRITTEN:
+        raise StudyError(
+            "a folder with nothing but an earlier fit, to be overwritten",
+            f"other files in {path.name!r}: {sorted(names - WRITTEN)}",
+            "results of your own were kept in the folder of the fit",
+            "move them away, or choose another --out",
+        )
     if not (overwrite and earlier):
         raise StudyError(
             "an output folder that does not exist yet",
-            f"{path.name!r}, which exists" + ("" if earlier else " and is not a fit"),
+            f"{str(path)!r}, which exists" + ("" if earlier else " and is not a fit"),
             "an earlier run" if earlier else "a name that is used for something else",
             "choose another --out" + (", or add --overwrite" if earlier else ""),
         )

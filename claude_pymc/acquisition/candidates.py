@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,7 @@ class Candidates:
         labels = list(frame["label"].astype(str)) if "label" in frame.columns else []
         return cls(pd.DataFrame(x, columns=list(descriptors)), labels, values)
 
-    @property
+    @cached_property
     def keys(self) -> list[bytes]:
         """One key per candidate; equal where the descriptors are equal to nine digits."""
         x = self.frame.to_numpy()

@@ -8,6 +8,7 @@ draws are conditioned on that measurement, so that the next one does not repeat 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,10 +25,18 @@ from claude_pymc.acquisition.functions import (
     variance,
 )
 from claude_pymc.acquisition.objectives import Objective
-from claude_pymc.errors import CandidateError
+from claude_pymc.errors import CandidateError, Notice
 from claude_pymc.protocols import Predictive
 
 Score = Callable[[np.ndarray, np.ndarray, np.ndarray, float], np.ndarray]
+
+WORDS = {
+    "log_ei": "expected improvement",
+    "ei": "expected improvement",
+    "variance": "largest variance, to learn most",
+    "std": "least certain, to learn most",
+    "covariance": "tells most about the primary target",
+}
 
 # name -> score of (draws of the source, draws of the primary, utility of the primary, incumbent)
 RULES: dict[str, Score] = {
@@ -101,7 +110,8 @@ def propose(
     goal = targets.index(objective.target)
     incumbent, source = _incumbent(objective, past.values[:, goal], means[:, :, goal])
     taken = {t: _taken(pool, past, targets.index(t)) for t in targets}
-    draws = means.copy()
+    draws = means
+    del noisy
     for target, frame in (pending or {}).items():
         _known_target(target, targets, "pending")
         waiting = Candidates.read(frame, post.descriptors, targets)
@@ -119,6 +129,8 @@ def propose(
         for rank in range(1, wants[target] + 1):
             free = order[~taken[target][order]]
             if not len(free):
+                text = f"only {rank - 1} of {wants[target]} wanted {target!r}: no candidate is left"
+                warnings.warn(text, Notice, stacklevel=2)
                 break
             utility = objective.utility(draws[:, free, goal])
             score = RULES[rules[target]](
@@ -155,6 +167,7 @@ def propose(
         "objective": objective.describe(),
         "incumbent": incumbent,
         "incumbent_from": source,
+        "improvement_likely": _improvement_likely(objective, means[:, :, goal], incumbent),
     }
     return proposals
 
@@ -201,12 +214,20 @@ def _rules(
 
 
 def _incumbent(objective: Objective, measured: np.ndarray, means: np.ndarray) -> tuple[float, str]:
-    """Best utility so far: over measured values of the objective's target only."""
+    """Best utility so far, over measured values of the objective's target only, and its story."""
     values = measured[np.isfinite(measured)]
-    if len(values):
-        return float(objective.utility(values).max()), f"best of {len(values)} measured values"
-    best = objective.utility(means.mean(axis=0)).max()
-    return float(best), "best posterior mean among the candidates, nothing measured yet"
+    source = f"best of {len(values)} measured values"
+    if not len(values):
+        values = means.mean(axis=0)
+        source = "best posterior mean among the candidates, as nothing was measured"
+    utility = objective.utility(values)
+    best = int(np.argmax(utility))
+    return float(utility[best]), f"{source}: {values[best]:.4g}"
+
+
+def _improvement_likely(objective: Objective, means: np.ndarray, incumbent: float) -> bool:
+    """Say whether any candidate improves on the incumbent in at least one draw of a hundred."""
+    return bool(((objective.utility(means) > incumbent).mean(axis=0) >= 0.01).any())
 
 
 def _numbers(keys: list[bytes]) -> np.ndarray:

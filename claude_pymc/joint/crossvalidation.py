@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from claude_pymc.errors import SamplingError
+from claude_pymc.joint.convergence import convergence
 from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.joint.sampling import Sampler
 from claude_pymc.tables.statistics import PatternStats
@@ -28,11 +29,14 @@ class CrossValidation:
         One row per measured value: label, fold, measured, mean, lower, upper in the units of the
         target; ``error`` and ``log_density`` on the transformed scale (log y for a target modelled
         by its logarithm).
+    failed : tuple of str
+        Convergence checks that failed, by fold; empty if all folds may be believed.
     """
 
     target: str
     prob: float
     frame: pd.DataFrame
+    failed: tuple[str, ...] = ()
 
     @property
     def rmse(self) -> float:
@@ -114,16 +118,20 @@ def cross_validate(
             f"{target!r} was measured in {len(measured)} rows",
             "use fewer folds, or measure more",
         )
-    parts = np.array_split(np.random.default_rng(seed).permutation(measured), folds)
-    found = []
+    streams = np.random.SeedSequence(seed).spawn(folds + 1)
+    parts = np.array_split(np.random.default_rng(streams[-1]).permutation(measured), folds)
+    found, failed = [], []
     for fold, rows in enumerate(map(np.sort, parts)):
         train = table.without(target, rows)
         stats = PatternStats.from_table(train, design)
-        post = JointPosterior(sampler.draw(stats, seed=seed + fold, draws=draws), sampler.spec)
+        first, second = (int(n) for n in streams[fold].generate_state(2))
+        idata = sampler.draw(stats, seed=first, draws=draws)
+        failed += [f"fold {fold}: {check}" for check in convergence(idata) if not check.passed]
+        post = JointPosterior(idata, sampler.spec)
         test = table.rows(rows)
         given = {t: test.y[:, table.targets.index(t)] for t in table.targets if t != target}
         known = {t: v for t, v in given.items() if t in design.targets}
-        prediction = post.predict(test, kind="observation", given=known, seed=seed + fold)
+        prediction = post.predict(test, kind="observation", given=known, seed=second)
         centre = post.predict(test, kind="mean", given=known).draws.sel(target=target)
         ends = prediction.interval(prob).sel(target=target)
         truth = test.y[:, table.targets.index(target)]
@@ -143,7 +151,7 @@ def cross_validate(
         )
         if each is not None:
             each()
-    return CrossValidation(target, prob, pd.concat(found, ignore_index=True))
+    return CrossValidation(target, prob, pd.concat(found, ignore_index=True), tuple(failed))
 
 
 def _transformed_error(sampler: Sampler, draws: np.ndarray, truth: np.ndarray) -> np.ndarray:

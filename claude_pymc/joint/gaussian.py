@@ -85,15 +85,43 @@ def log_likelihood(precision: np.ndarray, stats: PatternStats) -> float:
     return float(total)
 
 
+def derived(
+    linkage: np.ndarray, sigma: np.ndarray, corrections: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Coefficients, covariance and precision from the target columns; leading axes are kept.
+
+    Parameters
+    ----------
+    linkage : array (..., target, target), strictly lower
+    sigma : array (..., target)
+    corrections : array (..., target, basis)
+
+    Returns
+    -------
+    dict
+        ``coefficients`` W = T^-1 R, ``covariance`` Sigma = T^-1 D T^-T, ``precision_yy`` T' D^-1 T
+        and ``precision_yx`` -T' D^-1 R, with T = I - C and D = diag(sigma^2).
+
+    Examples
+    --------
+    >>> derived(np.zeros((1, 1)), np.array([2.0]), np.array([[3.0]]))["precision_yx"]
+    array([[-0.75]])
+    """
+    unit = np.eye(linkage.shape[-1]) - linkage
+    weighted = np.swapaxes(unit, -1, -2) / sigma[..., None, :] ** 2
+    root = covariance_root(linkage, sigma)
+    return {
+        "coefficients": np.linalg.solve(unit, corrections),
+        "covariance": root @ np.swapaxes(root, -1, -2),
+        "precision_yy": weighted @ unit,
+        "precision_yx": -weighted @ corrections,
+    }
+
+
 def covariance_root(linkage: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """Lower root A = T^-1 D^(1/2) of the covariance, Sigma = A A'; leading axes are kept."""
+    """Lower root A = T^-1 D^(1/2) of the covariance, Sigma = A A', (..., target, target)."""
     d = linkage.shape[-1]
     return np.linalg.solve(np.eye(d) - linkage, sigma[..., None] * np.eye(d))
-
-
-def coefficients(linkage: np.ndarray, corrections: np.ndarray) -> np.ndarray:
-    """Coefficients W = T^-1 R of the targets given the descriptors; leading axes are kept."""
-    return np.linalg.solve(np.eye(linkage.shape[-1]) - linkage, corrections)
 
 
 def precision_from_columns(
@@ -101,11 +129,11 @@ def precision_from_columns(
 ) -> np.ndarray:
     """Precision in (basis..., targets...) order from (C, sigma, R); the basis block is zero."""
     d, p = corrections.shape
-    weighted = (np.eye(d) - linkage).T / sigma**2
+    found = derived(linkage, sigma, corrections)
     precision = np.zeros((p + d, p + d))
-    precision[p:, p:] = weighted @ (np.eye(d) - linkage)
-    precision[p:, :p] = -weighted @ corrections
-    precision[:p, p:] = precision[p:, :p].T
+    precision[p:, p:] = found["precision_yy"]
+    precision[p:, :p] = found["precision_yx"]
+    precision[:p, p:] = found["precision_yx"].T
     return precision
 
 

@@ -26,6 +26,7 @@ VERSION = zlib.crc32(
     b"".join(Path(__file__).with_name(n).read_bytes() for n in ("kernel.py", "ops.py"))
 )
 SYMBOL = f"claude_pymc_pattern_kernel_{VERSION}"
+_ALIVE: list[Any] = []
 SIZE, ARRAY = types.int64, types.CPointer(types.float64)
 SIGNATURE = types.void(*(SIZE,) * 3, *(ARRAY,) * 9)
 
@@ -166,6 +167,10 @@ def pattern_kernel(
 @cache
 def external_kernel() -> Any:
     """Compile the kernel, or load it from the cache, and return it as a callable of njit code."""
-    compiled = numba.cfunc(SIGNATURE, cache=True, error_model="numpy")(pattern_kernel)
+    try:
+        compiled = numba.cfunc(SIGNATURE, cache=True, error_model="numpy")(pattern_kernel)
+    except RuntimeError:  # no folder for the cache can be written
+        compiled = numba.cfunc(SIGNATURE, error_model="numpy")(pattern_kernel)
+    _ALIVE.append(compiled)  # its machine code is called by address
     llvmlite.binding.add_symbol(SYMBOL, compiled.address)
     return types.ExternalFunction(SYMBOL, SIGNATURE)

@@ -35,13 +35,22 @@ def build_model(spec: JointGaussian, stats: PatternStats | None = None) -> pm.Mo
     ------
     StatisticsError
         If the statistics belong to another design.
+
+    Examples
+    --------
+    >>> from claude_pymc.tables.design import Design
+    >>> design = Design.from_bounds({"x": (0.0, 1.0)}, ["sim", "exp"])
+    >>> [v.name for v in build_model(JointGaussian(design)).free_RVs]
+    ['log_sigma', 'linkage_free', 'scale', 'correction_free']
     """
     values = data_of(spec, PatternStats.empty(spec.design) if stats is None else stats)
     with pm.Model(coords=coords(spec)) as model:
         for name in DATA:
             pm.Data(name, values[name])
-        build = _lkj_columns if isinstance(spec.prior, LKJPrior) else _shrinkage_columns
-        linkage, sigma, corrections = build(spec)
+        if isinstance(spec.prior, LKJPrior):
+            linkage, sigma, corrections = _lkj_columns(spec, spec.prior)
+        else:
+            linkage, sigma, corrections = _shrinkage_columns(spec, spec.prior)
         _declare(linkage, sigma, corrections)
         data = [model[name] for name in DATA]
         pm.Potential("log_likelihood", pattern_log_likelihood(linkage, sigma, corrections, *data))
@@ -103,10 +112,8 @@ def _correction_matrix(spec: JointGaussian, values: Any) -> Any:
     return _scatter(spec.design.active.shape, _entries(spec), values)
 
 
-def _shrinkage_columns(spec: JointGaussian) -> tuple[Any, Any, Any]:
+def _shrinkage_columns(spec: JointGaussian, prior: ShrinkagePrior) -> tuple[Any, Any, Any]:
     """Linkage, noise and corrections under `ShrinkagePrior`."""
-    prior = spec.prior
-    assert isinstance(prior, ShrinkagePrior)
     log_sigma = pm.Normal("log_sigma", np.log(prior.noise), prior.noise_log_sd, dims=TARGET)
     linkage = pt.zeros((len(spec.design.targets),) * 2)
     if spec.links:
@@ -125,13 +132,12 @@ def _shrinkage_columns(spec: JointGaussian) -> tuple[Any, Any, Any]:
     return linkage, pt.exp(log_sigma), _correction_matrix(spec, terms)
 
 
-def _lkj_columns(spec: JointGaussian) -> tuple[Any, Any, Any]:
+def _lkj_columns(spec: JointGaussian, prior: LKJPrior) -> tuple[Any, Any, Any]:
     """Linkage, noise and corrections from the d target columns of the precision's Cholesky factor.
 
     Order (y_d, ..., y_1, x): Lambda = L L', and column j of L is (0, 1, -c_j, -R_j) / sigma_j.
     """
-    prior, d, p = spec.prior, len(spec.design.targets), len(spec.design.terms)
-    assert isinstance(prior, LKJPrior)
+    d, p = len(spec.design.targets), len(spec.design.terms)
     log_s = pm.Normal("log_precision_scale", -np.log(prior.noise), prior.noise_log_sd, dims=TARGET)
     rows, columns = np.tril_indices(d, -1)
     partial: Any = pt.zeros((d, d))

@@ -10,6 +10,7 @@ Given x and the targets G already known at a candidate, the rest M is, draw by d
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from claude_pymc.errors import CandidateError, SamplingError
+from claude_pymc.errors import CandidateError, Notice, SamplingError
+from claude_pymc.joint.gaussian import covariance_root, derived
 from claude_pymc.joint.prediction import Prediction
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.notation import CANDIDATE, CHAIN, DRAW, PARAMETERS, SAMPLE, TARGET
@@ -74,13 +76,10 @@ class JointPosterior:
                 "draws and specification come from different fits",
                 "pass the specification that was sampled",
             )
-        self._linkage, self._sigma, corrections = (
-            self._stack(posterior[name], name) for name in needed
-        )
-        unit = np.eye(len(design.targets)) - self._linkage
-        self._coefficients = np.linalg.solve(unit, corrections)
-        root = np.linalg.solve(unit, self._sigma[..., None] * np.eye(len(design.targets)))
-        self._covariance = root @ np.swapaxes(root, -1, -2)
+        self._linkage, sigma, corrections = (self._stack(posterior[name], name) for name in needed)
+        self._root = covariance_root(self._linkage, sigma)
+        others = derived(self._linkage, sigma, corrections)
+        self._coefficients, self._covariance = others["coefficients"], others["covariance"]
 
     @staticmethod
     def _stack(values: xr.DataArray, name: str) -> np.ndarray:
@@ -165,16 +164,19 @@ class JointPosterior:
         phi, labels = self._phi(frame)
         known = self._known(given, len(phi))
         d = len(self.targets)
-        every = slice(None, None, 1 + len(phi) * d * len(self._sigma) // MOST_NUMBERS)
+        every = slice(None, None, 1 + len(phi) * d * len(self._root) // MOST_NUMBERS)
         rng = np.random.default_rng(seed)
-        draws = np.empty((len(self._sigma[every]), len(phi), d))
+        draws = np.empty((len(self._root[every]), len(phi), d))
+        if len(draws) < len(self._root):
+            text = f"{len(phi)} candidates: every {every.step}th of {len(self._root)} draws is used"
+            warnings.warn(text, Notice, stacklevel=2)
         for rows, have, mean, root in self._conditional(phi, known, every):
             lack = ~have
             values = np.broadcast_to(known[rows], (len(draws), len(rows), d)).copy()
             values[:, :, lack] = mean
             if kind == "observation":
                 noise = rng.standard_normal(mean.shape)
-                values[:, :, lack] += np.einsum("sij,snj->sni", root, noise)
+                values[:, :, lack] += noise @ np.swapaxes(root, -1, -2)
             draws[:, rows] = values
         array = xr.DataArray(
             self.spec.design.from_model(draws),
@@ -243,20 +245,22 @@ class JointPosterior:
         self, phi: np.ndarray, known: np.ndarray, every: slice
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
         """Yield rows, known targets, mean (sample, row, rest) and root (sample, rest, rest)."""
-        w, sigma = self._coefficients[every], self._covariance[every]
+        w, root = self._coefficients[every], self._root[every]
         finite = np.isfinite(known)
         for pattern in np.unique(finite, axis=0):
             rows = np.flatnonzero((finite == pattern).all(axis=1))
-            have, lack = np.flatnonzero(pattern), np.flatnonzero(~pattern)
-            mean = np.einsum("nb,sjb->snj", phi[rows], w)
-            rest = sigma[:, lack[:, None], lack]
-            centre = mean[:, :, lack]
-            if len(have) and len(lack):
-                cross = sigma[:, have[:, None], lack]
-                gain = np.linalg.solve(sigma[:, have[:, None], have], cross)
-                centre = centre + (known[rows][:, have] - mean[:, :, have]) @ gain
-                rest = rest - np.swapaxes(cross, -1, -2) @ gain
-            yield rows, pattern, centre, np.linalg.cholesky(rest) if len(lack) else rest
+            order = np.argsort(~pattern, kind="stable")
+            g = int(pattern.sum())
+            # Sigma in this order is L L'; L from the root itself, so that small noises keep digits.
+            lower = np.swapaxes(np.linalg.qr(np.swapaxes(root[:, order], -1, -2), mode="r"), -1, -2)
+            mean = phi[rows] @ np.swapaxes(w[:, order], -1, -2)
+            centre, rest = mean[:, :, g:], lower[:, g:, g:]
+            if 0 < g < len(order):
+                gain = np.linalg.solve(
+                    np.swapaxes(lower[:, :g, :g], -1, -2), np.swapaxes(lower[:, g:, :g], -1, -2)
+                )
+                centre = centre + (known[rows][:, order[:g]] - mean[:, :, :g]) @ gain
+            yield rows, pattern, centre, rest
 
     def _phi(self, frame: Any) -> tuple[np.ndarray, list[Any]]:
         """Expand the descriptors of candidates, and find their labels."""
@@ -276,7 +280,7 @@ class JointPosterior:
             x = numeric_columns(frame, self.descriptors, "the candidates")
             labels = labels or list(frame.index)
         else:
-            x = np.atleast_2d(np.asarray(frame, dtype=np.float64))
+            x = np.asarray(frame, dtype=np.float64)
             if x.ndim != 2 or x.shape[1] != len(self.descriptors):
                 raise CandidateError(
                     f"an array (candidate, {len(self.descriptors)})",
@@ -310,11 +314,11 @@ class JointPosterior:
                     "use the names of the targets",
                 )
             column = np.asarray(column, dtype=np.float64)
-            if column.shape not in ((), (1,), (n,)):
+            if column.shape != (n,) or np.isinf(column).any():
                 raise CandidateError(
-                    f"{n} values of {name!r}, one per candidate",
-                    f"shape {column.shape}",
-                    "a table of other rows",
+                    f"{n} values of {name!r}, one per candidate, finite or NaN",
+                    f"shape {column.shape}, {int(np.isinf(column).sum())} infinite",
+                    "a table of other rows, or a division by zero upstream",
                     "give one value per candidate, NaN where it is not known",
                 )
             values[:, self.targets.index(name)] = column

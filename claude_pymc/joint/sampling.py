@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from claude_pymc.errors import PosteriorWarning, SamplingError
 from claude_pymc.joint.convergence import convergence
+from claude_pymc.joint.gaussian import derived
 from claude_pymc.joint.model import DATA, build_model, data_of
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.notation import CHAIN, DRAW, PARAMETERS
@@ -25,7 +26,6 @@ Backend = Literal["auto", "nutpie", "pymc"]
 # Tried in this order until no draw diverges; the last result is kept whatever it is.
 TARGET_ACCEPT = (0.95, 0.99, 0.998)
 TUNE = 800
-COMPUTED = ("coefficients", "covariance", "precision_yy", "precision_yx")
 
 
 class Sampler:
@@ -116,6 +116,7 @@ class Sampler:
         run = self._nutpie if self.backend == "nutpie" else self._pymc
         for accept in tries:
             tree = run(data, draws, tune, chains, seed, accept, progress)
+            _refuse_incomplete(tree, draws, self._names)
             if not bool(tree["sample_stats"]["diverging"].any()):
                 break
         tree = _tidy(tree)
@@ -147,7 +148,7 @@ class Sampler:
         import nutpie
 
         with threadpool_limits(1, user_api="blas"):
-            return nutpie.sample(
+            running = nutpie.sample(
                 self._compiled.with_data(**data),
                 draws=draws,
                 tune=tune,
@@ -157,7 +158,13 @@ class Sampler:
                 adaptation="low_rank",
                 save_warmup=False,
                 progress_bar=progress,
+                blocking=False,
             )
+            try:
+                return running.wait()
+            except BaseException:
+                running.cancel()
+                raise
 
     def _pymc(
         self,
@@ -172,20 +179,23 @@ class Sampler:
         import pymc as pm
 
         with self.model, threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # convergence is judged below
+            warnings.simplefilter("ignore", UserWarning)  # convergence is judged by its own checks
             pm.set_data({name: data[name] for name in DATA})
-            return pm.sample(
-                draws=draws,
-                tune=tune,
-                chains=chains,
-                cores=1,
-                random_seed=seed,
-                nuts_sampler="pymc",
-                target_accept=accept,
-                progressbar=progress,
-                compute_convergence_checks=False,
-                var_names=self._names,
-            )
+            try:
+                return pm.sample(
+                    draws=draws,
+                    tune=tune,
+                    chains=chains,
+                    cores=1,
+                    random_seed=seed,
+                    nuts_sampler="pymc",
+                    target_accept=accept,
+                    progressbar=progress,
+                    compute_convergence_checks=False,
+                    var_names=self._names,
+                )
+            finally:
+                pm.set_data(data_of(self.spec, PatternStats.empty(self.spec.design)))
 
 
 def sample(
@@ -242,6 +252,19 @@ def sample(
     return tree
 
 
+def _refuse_incomplete(tree: Any, draws: int, names: list[str]) -> None:
+    """Refuse what an interrupted sampler returns: fewer draws, or draws that are not numbers."""
+    posterior = tree["posterior"].dataset
+    finite = all(bool(np.isfinite(posterior[name]).all()) for name in names)
+    if posterior.sizes[DRAW] != draws or not finite:
+        raise SamplingError(
+            f"{draws} finite draws in each chain",
+            f"{posterior.sizes[DRAW]} draws" + ("" if finite else ", some not finite"),
+            "sampling was interrupted",
+            "run it again",
+        )
+
+
 def versions() -> dict[str, str]:
     """Versions of the packages a posterior depends on."""
     found = {}
@@ -259,20 +282,12 @@ def _tidy(tree: xr.DataTree) -> xr.DataTree:
     stats = tree["sample_stats"].to_dataset()
     stats = stats.drop_vars([n for n, v in stats.data_vars.items() if v.dtype.kind in "OUS"])
     stats = stats[[n for n, v in stats.data_vars.items() if v.dims == (CHAIN, DRAW)]]
-    linkage, sigma, corrections = (
+    columns = [
         posterior[name].transpose(CHAIN, DRAW, *PARAMETERS[name]).to_numpy()
         for name in ("linkage", "sigma", "corrections")
-    )
-    unit = np.eye(linkage.shape[-1]) - linkage
-    weighted = np.swapaxes(unit, -1, -2) / sigma[..., None, :] ** 2
-    root = np.linalg.solve(unit, sigma[..., None] * np.eye(linkage.shape[-1]))
-    computed = {
-        "coefficients": np.linalg.solve(unit, corrections),
-        "covariance": root @ np.swapaxes(root, -1, -2),
-        "precision_yy": weighted @ unit,
-        "precision_yx": -weighted @ corrections,
-    }
-    for name in COMPUTED:
+    ]
+    computed = derived(*columns)
+    for name in computed:
         posterior[name] = ((CHAIN, DRAW, *PARAMETERS[name]), computed[name])
     posterior.attrs, stats.attrs = {}, {}
     return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats})

@@ -59,7 +59,7 @@ def plot_predictions(cv: CrossValidation, units: Mapping[str, str], log: bool = 
                 color=colour,
                 markersize=5,
                 elinewidth=1,
-                label=f"measured value {word} its {cv.prob:.0%} interval ({mask.sum()})",
+                label=f"measured value {word} its {100 * cv.prob:.0f} % interval ({mask.sum()})",
             )
         for _, row in frame[~inside].iterrows():
             axes.annotate(
@@ -83,8 +83,8 @@ def plot_predictions(cv: CrossValidation, units: Mapping[str, str], log: bool = 
         low, high = cv.coverage_interval()
         axes.set_title(
             f"Each point predicted without its own measurement\n"
-            f"{cv.covered} of {len(frame)} inside: {cv.coverage:.0%} "
-            f"(95 % interval {low:.0%} to {high:.0%})"
+            f"{cv.covered} of {len(frame)} inside: {100 * cv.coverage:.0f} % "
+            f"(95 % interval {100 * low:.0f} to {100 * high:.0f} %)"
         )
         axes.legend(loc="upper left")
     return figure
@@ -125,6 +125,7 @@ def plot_parameters(post: JointPosterior) -> Figure:
         for axes, (title, rows, reference) in zip(grid, panels, strict=True):
             _forest(axes, rows)
             axes.set_title(title)
+            axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(6))
             if reference is not None:
                 axes.axvline(reference, color=GREY, linewidth=1, linestyle=":", zorder=0)
         grid[-1].set_xlabel("posterior: median, 50 % (thick) and 90 % (thin) interval")
@@ -165,6 +166,7 @@ def plot_ranks(post: JointPosterior) -> Figure:
     bins = 20
     band = binom.interval(0.99, draws, 1 / bins)
     styles = ("-", "--", ":", "-.")
+    top = band[1]
     with matplotlib.rc_context(STYLE):
         columns = min(len(shown), 3)
         rows = -(-len(shown) // columns)
@@ -177,6 +179,7 @@ def plot_ranks(post: JointPosterior) -> Figure:
             axes.axhspan(*band, color="#DDDDDD", zorder=0)
             for chain in range(chains):
                 counts, edges = np.histogram(ranks[chain], bins=bins, range=(0, 1))
+                top = max(top, counts.max())
                 colour = matplotlib.colormaps["cividis"](chain / max(chains - 1, 1) * 0.9)
                 style = styles[chain % len(styles)]
                 axes.stairs(
@@ -184,6 +187,12 @@ def plot_ranks(post: JointPosterior) -> Figure:
                 )
             axes.set_title(name)
             axes.set_xlabel("rank among all draws")
-        grid[0, 0].set_ylabel(f"draws per bin, {chains} chains")
-        grid[0, 0].set_ylim(0, None)
+        grid[0, 0].set_ylabel("draws per bin")
+        grid[0, 0].set_ylim(0, 1.1 * top)
+        figure.suptitle(
+            f"{chains} chains, one line each: flat lines inside the grey band (99 %) agree",
+            fontsize=10,
+            x=0.01,
+            ha="left",
+        )
     return figure

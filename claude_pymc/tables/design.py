@@ -19,17 +19,34 @@ from typing import Any
 
 import numpy as np
 
-from claude_pymc.errors import DesignError, TableError
+from claude_pymc.errors import DesignError
 from claude_pymc.tables.basis import Basis, Polynomial, basis_from_dict
 from claude_pymc.tables.scaling import (
     TRANSFORMS,
+    checked_bounds,
     descriptor_bounds,
     forward,
     inverse,
+    refuse_missing,
     target_scaling,
     target_scaling_from_ranges,
 )
 from claude_pymc.tables.table import Table
+
+CHUNK = 65536
+# Columns of the tables that predictions and proposals write.
+RESERVED = {
+    "label",
+    "target",
+    "rank",
+    "candidate",
+    "mean",
+    "std",
+    "lower90",
+    "upper90",
+    "rule",
+    "score",
+}
 
 Terms = Sequence[str] | Sequence[Sequence[int]]
 
@@ -78,6 +95,14 @@ class Design:
                 f"descriptors {list(self.descriptors)}, targets {list(self.targets)}",
                 "a name was listed twice, a list is empty, or a text stands where a list should",
                 "list each name once, targets from the cheapest to the primary one",
+            )
+        reserved = [name for name in names if name in RESERVED]
+        if reserved:
+            raise DesignError(
+                "names that proposals do not use for columns of their own",
+                f"{reserved[0]!r}",
+                f"these are taken: {sorted(RESERVED)}",
+                "rename the column",
             )
         repeated = [t for i, t in enumerate(self.terms) if t in self.terms[:i]]
         if repeated:
@@ -156,7 +181,7 @@ class Design:
         found = dict(
             zip(table.descriptors, descriptor_bounds(table.x, table.descriptors), strict=True)
         )
-        ranges = {**found, **_checked_bounds(bounds or {}, table.descriptors)}
+        ranges = {**found, **checked_bounds(bounds or {}, table.descriptors)}
         names = _per_target(table.targets, quantities, "quantity", "quantities")
         rules = _per_target(table.targets, transforms, "identity", "transforms")
         location, scale = target_scaling(table.y, table.targets, names, rules, sets, standardize)
@@ -172,7 +197,7 @@ class Design:
             rules,
             tuple(sorted(table.units.items())),
         )
-        _refuse_identical_columns(design.phi(table.x), design.terms)
+        _refuse_identical_columns(design, table.x)
         return design
 
     @classmethod
@@ -204,7 +229,7 @@ class Design:
         basis = Polynomial(degree=1) if basis is None else basis
         descriptors = tuple(bounds)
         targets = () if isinstance(targets, str) else tuple(targets)
-        kept = tuple(_checked_bounds(bounds, descriptors).values())
+        kept = tuple(checked_bounds(bounds, descriptors).values())
         sets = _correction_sets(basis, descriptors, targets, corrections)
         names = _per_target(targets, quantities, "quantity", "quantities")
         rules = _per_target(targets, transforms, "identity", "transforms")
@@ -276,22 +301,6 @@ class Design:
         return cls(basis=basis_from_dict(data["basis"]), **fields)
 
 
-def _checked_bounds(
-    bounds: Mapping[str, tuple[float, float]], descriptors: tuple[str, ...]
-) -> dict[str, tuple[float, float]]:
-    """Finite ranges in ascending order, of known descriptors."""
-    for name, pair in bounds.items():
-        fine = len(pair) == 2 and np.isfinite(pair).all() and pair[0] < pair[1]
-        if not fine or name not in descriptors:
-            raise DesignError(
-                f"a range (low, high) with low < high of a descriptor among {list(descriptors)}",
-                f"{pair!r} for {name!r}",
-                "the two are equal or exchanged, or the name is mistyped",
-                "give finite bounds in ascending order",
-            )
-    return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
-
-
 def _tuples(value: Any) -> Any:
     """Turn nested lists into nested tuples."""
     return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
@@ -352,32 +361,22 @@ def _correction_sets(
     return tuple(sets)
 
 
-def refuse_missing(x: np.ndarray, descriptors: tuple[str, ...], labels: tuple[str, ...]) -> None:
-    """Refuse rows without a descriptor, which the conditional likelihood cannot place."""
-    missing = np.argwhere(np.isnan(x))
-    if len(missing):
-        row, column = missing[0]
-        name = f" ({labels[row]})" if labels else ""
-        raise TableError(
-            f"a value of descriptor {descriptors[column]!r} in every row",
-            f"a missing one in row {row}{name}, {len(missing)} in all",
-            "the conditional likelihood p(y | x) needs to know x",
-            "fill the cell, leave the row out, or choose other descriptors",
-        )
-
-
-def _refuse_identical_columns(phi: np.ndarray, terms: tuple[str, ...]) -> None:
+def _refuse_identical_columns(design: Design, x: np.ndarray) -> None:
     """Refuse a basis in which two terms take the same values in all rows."""
-    if len(phi) < 2:
+    if len(x) < 2:
         return
+    prints = [hashlib.sha256() for _ in design.terms]
+    for start in range(0, len(x), CHUNK):
+        phi = np.round(design.phi(x[start : start + CHUNK]), 12) + 0.0
+        for sha, column in zip(prints, phi.T, strict=True):
+            sha.update(column.tobytes())
     seen: dict[bytes, str] = {}
-    for term, column in zip(terms, np.round(phi, 12).T + 0.0, strict=True):
-        key = column.tobytes()
-        if key in seen:
+    for term, sha in zip(design.terms, prints, strict=True):
+        if sha.digest() in seen:
             raise DesignError(
                 "basis terms that differ in at least one row",
-                f"{seen[key]!r} and {term!r} are equal in all {len(phi)} rows",
+                f"{seen[sha.digest()]!r} and {term!r} are equal in all {len(x)} rows",
                 "too few distinct values of a descriptor for this basis, or a copied column",
                 "leave one of the two terms out, or use Design.from_bounds if rows will come",
             )
-        seen[key] = term
+        seen[sha.digest()] = term

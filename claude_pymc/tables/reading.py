@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +41,13 @@ def read_cells(path: Path) -> pd.DataFrame:
             "a spreadsheet (.xlsx) renamed to .csv, or another encoding",
             "export the sheet as 'CSV UTF-8'",
         ) from error
+    if not text.strip():
+        raise TableError(
+            "a header line and rows",
+            f"{path.name!r}, which is empty",
+            "an export that failed",
+            "export the table again",
+        )
     header = text.split("\n", 1)[0]
     separator = max(",;\t", key=header.count)
     try:
@@ -57,8 +65,8 @@ def read_cells(path: Path) -> pd.DataFrame:
     except (pd.errors.ParserError, pd.errors.EmptyDataError, pd.errors.ParserWarning) as error:
         raise TableError(
             "a header line and rows with as many cells",
-            f"{path.name!r}: {error}",
-            "an empty file, a comment line, or a decimal comma in a comma-separated file",
+            f"{path.name!r}: {str(error).removeprefix('Error tokenizing data. C error: ').strip()}",
+            "a comment line, or a decimal comma in a comma-separated file",
             "keep one header line; separate by semicolons where numbers have decimal commas",
         ) from error
     cells = cells.fillna("")
@@ -95,11 +103,14 @@ def numeric_columns(frame: pd.DataFrame, columns: tuple[str, ...], source: str) 
     names = [str(name) for name in frame.columns]
     for column in columns:
         if names.count(column) != 1:
+            near = difflib.get_close_matches(column, names, n=1)
+            hint = f"did you mean {near[0]!r}? " if near and near[0] != column else ""
             raise TableError(
                 f"one column {column!r}",
                 f"{names.count(column)} of them among the columns {names} of {source}",
-                "a typing error in the name, or a header cell that is repeated",
-                "correct the name; capitals and spaces count",
+                "a typing error in the name, a unit in the header, or a header cell that is "
+                "repeated",
+                f"{hint}correct the name; capitals count, and units belong in `units`",
             )
     frame = frame.iloc[:, [names.index(column) for column in columns]]
     if frame.attrs.get("decimal comma"):

@@ -21,7 +21,7 @@ def descriptor_bounds(x: np.ndarray, descriptors: Names) -> tuple[tuple[float, f
             "a table with rows",
             "an empty table",
             "the file has a header only",
-            "use Design.from_bounds before any row exists",
+            "add rows, or in Python use Design.from_bounds before any row exists",
         )
     low, high = x.min(axis=0), x.max(axis=0)
     for j, name in enumerate(descriptors):
@@ -133,3 +133,33 @@ def _per_quantity(
 ) -> tuple[Numbers, Numbers]:
     """Spread location and scale of the quantities over the targets."""
     return tuple(pooled[q][0] for q in quantities), tuple(pooled[q][1] for q in quantities)
+
+
+def checked_bounds(
+    bounds: Mapping[str, tuple[float, float]], descriptors: tuple[str, ...]
+) -> dict[str, tuple[float, float]]:
+    """Finite ranges in ascending order, of known descriptors."""
+    for name, pair in bounds.items():
+        fine = len(pair) == 2 and np.isfinite(pair).all() and pair[0] < pair[1]
+        if not fine or name not in descriptors:
+            raise DesignError(
+                f"a range (low, high) with low < high of a descriptor among {list(descriptors)}",
+                f"{pair!r} for {name!r}",
+                "the two are equal or exchanged, or the name is mistyped",
+                "give finite bounds in ascending order",
+            )
+    return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
+
+
+def refuse_missing(x: np.ndarray, descriptors: tuple[str, ...], labels: tuple[str, ...]) -> None:
+    """Refuse rows without a descriptor, which the conditional likelihood cannot place."""
+    missing = np.argwhere(np.isnan(x))
+    if len(missing):
+        row, column = missing[0]
+        name = f" ({labels[row]})" if labels else ""
+        raise TableError(
+            f"a value of descriptor {descriptors[column]!r} in every row",
+            f"a missing one in row {row}{name}, {len(missing)} in all",
+            "the conditional likelihood p(y | x) needs to know x",
+            "fill the cell, leave the row out, or choose other descriptors",
+        )

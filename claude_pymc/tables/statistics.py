@@ -20,8 +20,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from claude_pymc.errors import Notice, StatisticsError, TableError
-from claude_pymc.tables.design import Design, refuse_missing
+from claude_pymc.errors import ClaudeError, Notice, StatisticsError, TableError
+from claude_pymc.tables.design import Design
+from claude_pymc.tables.scaling import refuse_missing
 from claude_pymc.tables.table import Table
 
 Pattern = tuple[bool, ...]
@@ -57,6 +58,11 @@ class PatternStats:
     counts: np.ndarray
     grams: np.ndarray
     n_dropped: int = 0
+
+    def __post_init__(self) -> None:
+        """Freeze the arrays."""
+        for values in (self.counts, self.grams):
+            values.flags.writeable = False
 
     @classmethod
     def empty(cls, design: Design) -> PatternStats:
@@ -228,6 +234,8 @@ class PatternStats:
                 design = Design.from_dict(json.loads(str(file["design"])))
                 patterns = tuple(tuple(bool(v) for v in row) for row in file["present"])
                 return cls(design, patterns, file["counts"], file["grams"], int(file["n_dropped"]))
+        except ClaudeError:
+            raise
         except UNREADABLE as error:
             raise StatisticsError(
                 "a file written by PatternStats.save",
