@@ -32,7 +32,7 @@ test: install ## run the tests, but for the slow ones
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 accuracy: install ## elements: this package beside two peers, on the same folds
-	$(BIN)/python -m tests.elements_accuracy
+	$(BIN)/python tests/elements_accuracy.py
 
 slow: install ## run the long statistical tests
 	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile

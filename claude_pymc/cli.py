@@ -144,7 +144,7 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        cli(standalone_mode=False)
+        cli(prog_name="claude-pymc", standalone_mode=False)
     except ClaudeError as error:
         click.echo(f"{type(error).__name__}\n{error}", err=True)
         sys.exit(2)

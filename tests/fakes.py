@@ -1,12 +1,16 @@
 """Posteriors made by hand, so that most tests need no sampler."""
 
+import contextlib
+import io
 import json
+import sys
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from claude_pymc.cli import main
 from claude_pymc.joint.crossvalidation import CrossValidation
 from claude_pymc.joint.prediction import Prediction
 from claude_pymc.joint.spec import JointGaussian
@@ -142,3 +146,58 @@ def make_validation(n=20, outside=2):
             }
         ),
     )
+
+
+def call(*arguments):
+    """Run the command in this process: exit code, and what it wrote to the two streams."""
+    out, err, before, code = io.StringIO(), io.StringIO(), sys.argv, 0
+    sys.argv = ["claude-pymc", *map(str, arguments)]
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main()
+    except SystemExit as stop:
+        code = stop.code
+    finally:
+        sys.argv = before
+    return code, out.getvalue(), err.getvalue()
+
+
+def content(folder):
+    """Every file and folder below a folder, hidden ones too, with the bytes of the files."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+    }
+
+
+STUDY = """title = "Small"
+
+[data]
+descriptors = ["x"]
+targets = ["sim", "exp"]
+labels = "name"
+
+[units]
+exp = "eV"
+
+[basis]
+degree = 2
+
+[corrections]
+exp = ["1"]
+
+[wants]
+exp = 1
+sim = 1
+"""
+
+
+def small_csv(n=15, measured=11):
+    """A table of n rows; the first four lack the experiment, the last but one the simulation."""
+    lines = ["name,x,sim,exp"]
+    for i in range(n):
+        x = i / (n - 1)
+        sim = "" if i == n - 2 else f"{1 + x - 2 * x * x + 0.01 * (i % 3):.4f}"
+        exp = f"{1.5 + x - 2 * x * x + 0.02 * (i % 4):.4f}" if i >= n - measured else ""
+        lines.append(f"s{i:02d},{x:.4f},{sim},{exp}")
+    return "\n".join(lines) + "\n"

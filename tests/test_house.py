@@ -32,8 +32,9 @@ ROOMS |= {
     "campaign": 4,
     "study": 5,
     "run": 6,
-    "cli": 7,
-    "__main__": 8,
+    "printing": 7,
+    "cli": 8,
+    "__main__": 9,
 }
 MAY_DEFER = ("", "cli")  # the root loads its public names lazily, the command its heavy verbs
 HEAVY = "pandas xarray pymc pytensor arviz matplotlib scipy numba nutpie".split()

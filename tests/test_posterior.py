@@ -10,7 +10,7 @@ from fakes import make_idata, make_spec
 from scipy.special import logsumexp
 from scipy.stats import norm
 
-from claude_pymc.errors import CandidateError, SamplingError, TableError
+from claude_pymc.errors import CandidateError, Notice, SamplingError, TableError
 from claude_pymc.joint import posterior as module
 from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.joint.spec import JointGaussian
@@ -89,7 +89,7 @@ def test_seed_governs_the_noise(pair):
 def test_given_equals_dense_conditioning(d, pattern):
     post = JointPosterior(make_idata(make_spec(d), chains=1, draws=30))
     known = np.where(pattern, np.array([4.0, 6.5, 5.5])[:d], np.nan)
-    given = dict(zip(post.targets, known, strict=True))
+    given = {t: np.full(5, value) for t, value in zip(post.targets, known, strict=True)}
     mean = post.predict(FRAME, given=given).draws.to_numpy()
     noisy = post.predict(FRAME, "observation", given, seed=0).draws.to_numpy()
     scaled = (known - 5.0) / 2.0
@@ -110,7 +110,7 @@ def test_given_equals_dense_conditioning(d, pattern):
 def test_noise_given_a_known_target_is_conditional():
     post = JointPosterior(make_idata(make_spec(2), chains=2, draws=500))
     frame = pd.DataFrame({"x": np.linspace(0, 2, 20)})
-    given = {"sim": 5.0}
+    given = {"sim": np.full(20, 5.0)}
     mean = post.predict(frame, given=given).draws.to_numpy()
     noise = (post.predict(frame, "observation", given, seed=1).draws.to_numpy() - mean) / 2.0
     # Given the cheaper target, the noise of the dear one is sigma_2 alone.
@@ -123,7 +123,10 @@ def test_nan_in_given_is_not_known(post):
     target = post.targets[0]
     column = np.array([np.nan, 4.0, np.nan, 6.0, np.nan])
     mixed = post.predict(FRAME, given={target: column}).draws
-    free, fixed = post.predict(FRAME).draws, post.predict(FRAME, given={target: 4.0}).draws
+    free, fixed = (
+        post.predict(FRAME).draws,
+        post.predict(FRAME, given={target: np.full(5, 4.0)}).draws,
+    )
     assert (mixed[:, [0, 2, 4]] == free[:, [0, 2, 4]]).all()
     np.testing.assert_allclose(mixed[:, 1], fixed[:, 1], rtol=1e-12)
     assert (post.predict(FRAME, given={target: np.full(5, np.nan)}).draws == free).all()
@@ -143,9 +146,7 @@ def test_to_marginalise_and_to_condition_commute():
         | {"targets": ["cheap", "exp"]}
     )
     spec = JointGaussian(design)
-    two = JointPosterior(
-        make_idata(spec, chains=1, draws=30, columns=(linkage, sd, terms)), spec
-    )
+    two = JointPosterior(make_idata(spec, chains=1, draws=30, columns=(linkage, sd, terms)), spec)
     given = {"cheap": np.array([3.0, 4.0, np.nan, 6.0, 7.0])}
     here = three.predict(FRAME, given=given).draws.sel(target=["cheap", "exp"])
     np.testing.assert_allclose(here, two.predict(FRAME, given=given).draws, rtol=1e-9)
@@ -163,13 +164,13 @@ def test_log_targets_come_back_positive_and_as_medians():
     expected = np.array([powers(FRAME["x"]) @ w.T for w, _ in dense(post)])
     found = post.predict(FRAME).draws
     np.testing.assert_allclose(np.log(found), centre + scale * expected, rtol=1e-10, atol=1e-12)
-    given = post.predict(FRAME, given={"sim": 3.0}).draws.sel(target="exp")
+    given = post.predict(FRAME, given={"sim": np.full(5, 3.0)}).draws.sel(target="exp")
     for s, (w, sigma) in enumerate(dense(post)):
         known = np.array([(np.log(3.0) - centre) / scale, np.nan])
         value = conditional(w, sigma, powers([0.1])[0], known)[0][1]
         assert np.log(given[s, 0]) == pytest.approx(centre + scale * value)
     with pytest.raises(TableError, match="positive values of 'sim'"):
-        post.predict(FRAME, given={"sim": -1.0})
+        post.predict(FRAME, given={"sim": np.full(5, -1.0)})
 
 
 @pytest.mark.parametrize("log", [False, True])
@@ -202,7 +203,7 @@ def test_log_predictive_density_far_out_is_finite(pair):
 def test_predicted_and_known_at_once_is_an_error(pair):
     frame = FRAME.assign(exp=5.0)
     with pytest.raises(CandidateError, match="both predicted and known"):
-        pair.log_predictive_density(frame, "exp", {"exp": 4.0})
+        pair.log_predictive_density(frame, "exp", {"exp": np.full(5, 4.0)})
 
 
 def test_mean_std_interval_and_frame(pair):
@@ -251,10 +252,12 @@ def test_computed_quantities_have_names(pair):
 def test_many_numbers_use_every_kth_draw(pair, monkeypatch):
     full = pair.predict(FRAME, "mean").draws
     monkeypatch.setattr(module, "MOST_NUMBERS", 250)  # 80 draws x 5 x 2 = 800 > 3 x 250
-    thin = pair.predict(FRAME, "mean").draws
+    with pytest.warns(Notice, match="every 4th of 80 draws"):
+        thin = pair.predict(FRAME, "mean").draws
     assert thin.size <= 250
     assert (thin.to_numpy() == full[::4].to_numpy()).all()
-    noisy = pair.predict(FRAME, "observation", seed=0).draws
+    with pytest.warns(Notice, match="every 4th"):
+        noisy = pair.predict(FRAME, "observation", seed=0).draws
     assert noisy.shape == thin.shape
 
 
@@ -285,6 +288,8 @@ def test_errors_of_candidates(pair):
         pair.predict(FRAME, given={"x": 1.0})
     with pytest.raises(CandidateError, match="5 values of 'sim'"):
         pair.predict(FRAME, given={"sim": [1.0, 2.0]})
+    with pytest.raises(CandidateError, match="1 infinite"):
+        pair.predict(FRAME, given={"sim": [1.0, 2.0, np.inf, 3.0, np.nan]})
 
 
 def test_draws_of_another_specification_are_refused(pair):

@@ -115,12 +115,15 @@ def propose(
     for target, frame in (pending or {}).items():
         _known_target(target, targets, "pending")
         waiting = Candidates.read(frame, post.descriptors, targets)
-        at = post.predict(waiting.frame, kind="mean").draws.to_numpy()
+        beside = _known_values(waiting, past, targets)
+        at = post.predict(waiting.frame, kind="mean", given=beside).draws.to_numpy()
+        around = post.predict(waiting.frame, kind="observation", given=beside, seed=seed)
+        spread = np.square(around.draws.to_numpy() - at).mean(axis=0)
         taken[target] |= np.isin(_numbers(pool.keys), _numbers(waiting.keys))
         j = targets.index(target)
         both = np.concatenate([draws, at], axis=1)
         for i in range(draws.shape[1], both.shape[1]):
-            both = condition_on(both, both[:, i, j], float(noise[:, j].mean()))
+            both = condition_on(both, both[:, i, j], float(spread[i - draws.shape[1], j]))
         draws = both[:, : draws.shape[1]]
     order = np.random.default_rng(seed).permutation(len(pool.frame))
     found = []
@@ -136,6 +139,13 @@ def propose(
             score = RULES[rules[target]](
                 draws[:, free, j], draws[:, free, goal], utility, incumbent
             )
+            if np.isnan(score).any():
+                raise CandidateError(
+                    "scores that are numbers",
+                    f"{int(np.isnan(score).sum())} that are not, for {target!r}",
+                    "predictions so wide that their draws overflow",
+                    "look at the checks of the posterior, or measure more first",
+                )
             best = int(np.argmax(score))
             pick = int(free[best])
             found.append(

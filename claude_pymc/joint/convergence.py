@@ -85,7 +85,8 @@ def convergence(idata: Any) -> tuple[Check, ...]:
             )
         if "energy" in stats:
             energy = stats["energy"].transpose(CHAIN, DRAW).to_numpy()
-            bfmi = np.square(np.diff(energy, axis=1)).mean(axis=1) / energy.var(axis=1)
+            moved = np.square(np.diff(energy, axis=1)).mean(axis=1)
+            bfmi = moved / np.maximum(energy.var(axis=1), 1e-300)
             checks.append(
                 Check(
                     "E-BFMI, least chain",
@@ -115,7 +116,7 @@ def _watched(idata: Any) -> tuple[list[str], np.ndarray]:
         flat = values.to_numpy().reshape(*values.shape[:2], -1)
         places = list(np.ndindex(values.shape[2:]))
         for i, place in enumerate(places):
-            if np.isfinite(flat[..., i]).all() and np.ptp(flat[..., i]) == 0.0:
+            if (flat[..., i] == 0.0).all():  # a structural zero
                 continue
             labels = [
                 str(values[dim].to_numpy()[at]) if dim in values.coords else str(at)
@@ -123,7 +124,7 @@ def _watched(idata: Any) -> tuple[list[str], np.ndarray]:
             ]
             names.append(f"{name}[{', '.join(labels)}]")
             draws.append(flat[..., i])
-    if not draws:
+    if not draws or all(np.ptp(values) == 0.0 for values in draws):
         raise SamplingError(
             "draws that vary",
             "constant draws",
@@ -145,7 +146,11 @@ def _rhat_and_ess(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
                 [function(q, chain_axis=0, draw_axis=1, method=method, **extra) for q in draws]
             )
 
-    return over("rank", "rhat"), over("bulk", "ess"), over("tail", "ess")
+    figures = over("rank", "rhat"), over("bulk", "ess"), over("tail", "ess")
+    stuck = ~np.isfinite(draws).all(axis=(1, 2)) | (np.ptp(draws, axis=(1, 2)) == 0.0)
+    for figure in figures:
+        figure[stuck] = np.nan  # not a number, or one value in all chains: never a pass
+    return figures
 
 
 def _check(
@@ -160,6 +165,7 @@ def _check(
     """Judge one figure over all quantities; NaN counts as a failure."""
     if np.isnan(values).all():
         return Check(name, "not computable", threshold, False, "sample at least four chains")
-    at = int(worst(values))
+    lost = np.flatnonzero(np.isnan(values))
+    at = int(lost[0]) if len(lost) else int(worst(values))
     shown = f"{values[at]:.3f}" if "R-hat" in name else f"{values[at]:.0f}"
     return Check(name, f"{shown} for {names[at]}", threshold, bool(passed.all()), advice)

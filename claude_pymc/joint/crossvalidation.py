@@ -123,6 +123,7 @@ def cross_validate(
     found, failed = [], []
     for fold, rows in enumerate(map(np.sort, parts)):
         train = table.without(target, rows)
+        train = train.rows(np.isfinite(train.y).any(axis=1))
         stats = PatternStats.from_table(train, design)
         first, second = (int(n) for n in streams[fold].generate_state(2))
         idata = sampler.draw(stats, seed=first, draws=draws)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from claude_pymc.errors import StatisticsError
+from claude_pymc.errors import Notice, StatisticsError
 from claude_pymc.joint.ops import pattern_log_likelihood
-from claude_pymc.joint.priors import LKJPrior, ShrinkagePrior
+from claude_pymc.joint.priors import FLOOR, LKJPrior, ShrinkagePrior
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.notation import BASIS, PARAMETERS, TARGET, TARGET_BIS
 from claude_pymc.tables.statistics import PatternStats
 
 DATA = ("rows", "gram")
+SMALL, LARGE = 0.02, 10.0
 
 
 def build_model(spec: JointGaussian, stats: PatternStats | None = None) -> pm.Model:
@@ -79,7 +81,24 @@ def data_of(spec: JointGaussian, stats: PatternStats) -> dict[str, np.ndarray]:
             "the table was condensed with another basis or another scaling",
             "use PatternStats.from_table(table, spec.design)",
         )
+    _notice_scale(spec, stats)
     return {"rows": stats.rows, "gram": stats.grams}
+
+
+def _notice_scale(spec: JointGaussian, stats: PatternStats) -> None:
+    """Say where targets are so far from unit scale that the prior is no longer weak."""
+    p = len(spec.design.terms)
+    for j, target in enumerate(spec.design.targets):
+        n = stats.measured(target)
+        rms = float(np.sqrt(stats.grams[:, p + j, p + j].sum() / n)) if n else 1.0
+        if not SMALL < rms < LARGE:
+            warnings.warn(
+                f"{target!r} has a root mean square of {rms:.3g} on the modelled scale, where "
+                "priors expect about 1: use Design.from_table(standardize=True), or "
+                "Design.from_bounds(ranges=...)",
+                Notice,
+                stacklevel=4,
+            )
 
 
 def _entries(spec: JointGaussian) -> list[tuple[int, int]]:
@@ -129,7 +148,7 @@ def _shrinkage_columns(spec: JointGaussian, prior: ShrinkagePrior) -> tuple[Any,
     position = {pair: i + 1 for i, pair in enumerate(groups)}
     scale = scale[np.array([position.get((j, names[b]), 0) for j, b in entries])]
     terms = pm.Normal("correction_free", 0.0, scale, dims="correction")
-    return linkage, pt.exp(log_sigma), _correction_matrix(spec, terms)
+    return linkage, FLOOR + pt.exp(log_sigma), _correction_matrix(spec, terms)
 
 
 def _lkj_columns(spec: JointGaussian, prior: LKJPrior) -> tuple[Any, Any, Any]:

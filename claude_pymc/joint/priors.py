@@ -1,10 +1,10 @@
 r"""Priors as frozen records: what is believed before the rows, on the modelled scale.
 
 `ShrinkagePrior` (default)
-    log sigma_j ~ N(log noise, noise_log_sd^2); c_jk ~ N(1, linkage_sd^2) for the nearest cheaper
-    target of the same quantity, else N(0, linkage_sd^2); R_jb ~ N(0, t_jg^2) with one learned scale
-    per target and group g of basis terms, log t_jg ~ N(log scale, scale_log_sd^2); the constant has
-    the fixed scale `constant_sd`.
+    log(sigma_j - 1e-5) ~ N(log noise, noise_log_sd^2); c_jk ~ N(1, linkage_sd^2) for the nearest
+    cheaper target of the same quantity, else N(0, linkage_sd^2); R_jb ~ N(0, t_jg^2) with one
+    learned scale per target and group g of basis terms, log t_jg ~ N(log scale, scale_log_sd^2);
+    the constant has the fixed scale `constant_sd`.
 
 `LKJPrior`
     Lambda = S K S with K ~ LKJ_D(eta), D = p + d. Order z = (y_d, ..., y_1, x). The partial
@@ -25,6 +25,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from claude_pymc.errors import SpecError
+
+# Noise-free values exist; below this share of the scaled target the round-off of a Gram matrix
+# would speak instead of the rows.
+FLOOR = 1e-5
 
 
 @dataclass(frozen=True)

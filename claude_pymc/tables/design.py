@@ -120,7 +120,20 @@ class Design:
                     "a typing error",
                     "choose a known transform",
                 )
+        units = dict(self.units)
         for quantity in dict.fromkeys(self.quantities):
+            members = [
+                t for t, q in zip(self.targets, self.quantities, strict=True) if q == quantity
+            ]
+            found = {units[t] for t in members if t in units}
+            if len(found) > 1:
+                raise DesignError(
+                    f"one unit for the targets {members} of one quantity",
+                    f"{sorted(found)}",
+                    "targets of different quantities share location and scale by default",
+                    "convert one of them, or name their quantities: "
+                    f"quantities={ {t: t for t in members} }",
+                )
             pairs = zip(self.quantities, self.transforms, strict=True)
             rules = sorted({rule for q, rule in pairs if q == quantity})
             if len(rules) > 1:

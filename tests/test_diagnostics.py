@@ -1,0 +1,58 @@
+"""The table of checks says failures first."""
+
+import pytest
+import xarray as xr
+from fakes import make_idata, make_spec
+
+from claude_pymc.errors import SamplingError
+from claude_pymc.joint.convergence import convergence
+from claude_pymc.review.diagnostics import diagnose
+
+
+@pytest.fixture
+def idata():
+    return make_idata(make_spec(2), draws=500)
+
+
+def test_a_good_posterior(idata):
+    found = diagnose(idata)
+    lines = str(found).split("\n")
+    assert found.ok
+    assert found.checks == convergence(idata)
+    assert lines[0] == "The posterior passed its checks."
+    assert [line[:7] for line in lines[1:]] == ["passed "] * 5 + ["note   "] * 2
+    assert "4 of 15 rows have the primary and a cheaper target" in lines[-2]
+    assert "target_accept = 0.95" in lines[-1]
+
+
+def test_a_failure_is_said_first(idata):
+    idata["sample_stats"].dataset["diverging"].to_numpy()[0, 0] = True
+    found = diagnose(idata)
+    lines = str(found).split("\n")
+    assert not found.ok
+    assert lines[0].startswith("DO NOT TRUST THESE NUMBERS")
+    assert lines[1].startswith("FAILED  divergences: 1 of 2000 draws (asked: none); ")
+    assert all(line.startswith("passed") for line in lines[2:6])
+
+
+def test_no_shared_rows_is_a_note_and_not_a_failure(idata):
+    idata.attrs["shared_rows"] = 0
+    found = diagnose(idata)
+    assert found.ok
+    assert "known only through the terms outside the correction set" in str(found)
+
+
+def test_draws_without_attributes_have_no_notes(idata):
+    idata.attrs = {}
+    assert diagnose(idata).notes == ()
+
+
+def test_to_frame(idata):
+    frame = diagnose(idata).to_frame()
+    assert list(frame) == ["name", "value", "threshold", "passed", "advice"]
+    assert frame["passed"].tolist() == [True] * 5
+
+
+def test_no_posterior():
+    with pytest.raises(SamplingError, match="group 'posterior'"):
+        diagnose(xr.DataTree())

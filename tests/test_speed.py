@@ -1,0 +1,59 @@
+"""What a person waits for: drawing once compiled, and a first fit from a warm cache."""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+import pytest
+
+from claude_pymc.joint.sampling import Sampler
+from claude_pymc.study import Study
+from claude_pymc.tables.statistics import PatternStats
+
+FIRST_FIT = """
+import claude_pymc as cp
+study = cp.Study.named("elements_volume")
+table = study.table()
+spec = study.spec(table)
+stats = cp.PatternStats.from_table(table, spec.design)
+print(cp.Sampler(spec).draw(stats, seed=0).attrs["n_rows"])
+"""
+
+
+@pytest.fixture(autouse=True)
+def quiet_machine():
+    """Seconds mean nothing on a machine that has more to do than it has cores."""
+    if hasattr(os, "getloadavg") and os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1):
+        pytest.skip(f"the machine is busy: load {os.getloadavg()[0]:.1f}")
+
+
+def test_a_compiled_model_draws_quickly(capsys):
+    study = Study.named("elements_volume")
+    table = study.table()
+    spec = study.spec(table)
+    stats = PatternStats.from_table(table, spec.design)
+    sampler, seconds = Sampler(spec), []
+    for seed in range(3):
+        start = time.perf_counter()
+        sampler.draw(stats, seed=seed)
+        seconds.append(time.perf_counter() - start)
+    with capsys.disabled():
+        print(f"\ndraw: {[round(s, 2) for s in seconds]} s")
+    assert statistics.median(seconds) < 1.5, seconds
+
+
+def test_a_first_fit_in_a_fresh_process(capsys):
+    pytest.importorskip("nutpie")
+    seconds = []
+    for _ in range(2):  # the first fills the caches on the disk
+        start = time.perf_counter()
+        run = subprocess.run(
+            [sys.executable, "-c", FIRST_FIT], capture_output=True, text=True, check=True
+        )
+        seconds.append(time.perf_counter() - start)
+        assert run.stdout.strip() == "71"
+    with capsys.disabled():
+        print(f"\nfirst fit: {[round(s, 1) for s in seconds]} s")
+    assert seconds[1] < 20, seconds
