@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -201,12 +201,13 @@ class Study:
     def spec(self, table: Table) -> JointGaussian:
         """Declare the model, with the scaling taken from the rows."""
         kind = self.basis.get("kind")
-        fields = {key: value for key, value in self.basis.items() if key != "kind"}
+        options = {key: value for key, value in self.basis.items() if key != "kind"}
         if kind in BASES:
-            _known_keys(fields, list(BASES[kind].__dataclass_fields__), f"[basis] of kind {kind}")
+            known = [f.name for f in fields(BASES[kind])]
+            _known_keys(options, known, f"[basis] of kind {kind}")
         design = Design.from_table(
             table,
-            basis_from_dict({"kind": kind, **fields}),
+            basis_from_dict({"kind": kind, **options}),
             self.corrections,
             transforms=self.transforms,
             quantities=self.quantities,

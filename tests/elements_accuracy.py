@@ -18,15 +18,16 @@ SEEDS = range(10)
 def peer_rows(study: cp.Study, table: cp.Table, spec: cp.JointGaussian, validation: pd.DataFrame):
     """Peers on the folds of ``validation``, with the terms of the correction set."""
     phi = spec.design.phi(table.x)[:, spec.design.active[-1]][:, 1:]
-    sim, exp = np.log(table.y).T
+    sims, exp = np.log(table.y[:, :-1]), np.log(table.y[:, -1])
+    everything = np.column_stack([phi, sims])
     place = {label: i for i, label in enumerate(table.labels)}
     for fold, part in validation.groupby("fold"):
         test = [place[label] for label in part["label"]]
         train = np.setdiff1d(np.flatnonzero(np.isfinite(exp)), test)
         for name, features, shift in (
-            ("ridge on [x, sim]", np.column_stack([phi, sim]), 0 * sim),
-            ("ridge on exp - sim", phi, sim),
-            ("least squares on [x, sim]", np.column_stack([phi, sim]), 0 * sim),
+            ("ridge on [x, sims]", everything, 0 * exp),
+            ("ridge on exp - sim", everything[:, :-1], sims[:, -1]),
+            ("least squares on [x, sims]", everything, 0 * exp),
         ):
             if name.startswith("ridge"):
                 model = BayesianRidge().fit(features[train], (exp - shift)[train])

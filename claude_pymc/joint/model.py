@@ -147,7 +147,10 @@ def _shrinkage_columns(spec: JointGaussian, prior: ShrinkagePrior) -> tuple[Any,
         scale = pt.concatenate([scale, learned])
     position = {pair: i + 1 for i, pair in enumerate(groups)}
     scale = scale[np.array([position.get((j, names[b]), 0) for j, b in entries])]
-    terms = pm.Normal("correction_free", 0.0, scale, dims="correction")
+    # R = sqrt(t) z with z ~ N(0, t) in sd sqrt(t): halfway between centred and non-centred, it has
+    # neither the funnel of the one where t is small nor the ridge of the other where rows are many.
+    half = pt.sqrt(scale)
+    terms = half * pm.Normal("correction_free", 0.0, half, dims="correction")
     return linkage, FLOOR + pt.exp(log_sigma), _correction_matrix(spec, terms)
 
 

@@ -18,6 +18,7 @@ r"""Priors as frozen records: what is believed before the rows, on the modelled 
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
@@ -149,7 +150,8 @@ def prior_from_dict(data: dict[str, Any]) -> Prior:
     """Rebuild a prior from :func:`prior_to_dict`."""
     fields = dict(data)
     kind = fields.pop("kind", "shrinkage")
-    known = PRIORS[kind].__dataclass_fields__ if kind in PRIORS else {}
+    fine = isinstance(kind, str) and kind in PRIORS
+    known = [f.name for f in dataclasses.fields(PRIORS[kind])] if fine else []
     unknown = [name for name in fields if name not in known]
     if not known or unknown:
         raise SpecError(

@@ -21,7 +21,7 @@ STYLE: Any = {
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
     "legend.frameon": False,
-    "figure.dpi": 150,
+    "figure.dpi": 120,
 }
 
 

@@ -6,6 +6,7 @@ f_n(x) = x^n; `Sine` has f_0 = 1, f_n(x) = sin(2 pi n x) (Harashima et al. 2025,
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -207,6 +208,15 @@ def basis_from_dict(data: dict[str, Any]) -> Basis:
             f"{kind!r}",
             "a typing error, or a file written by a newer version",
             "choose one of the known kinds",
+        )
+    known = {field.name for field in dataclasses.fields(BASES[kind])}
+    unknown = sorted(set(fields) - known)
+    if unknown:
+        raise DesignError(
+            f"fields {sorted(known)} of a {kind} basis",
+            f"{unknown[0]!r}",
+            "a typing error, or a field of another basis",
+            "correct the name",
         )
     return BASES[kind](**fields)
 
