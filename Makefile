@@ -10,7 +10,7 @@ export MKL_NUM_THREADS := 1
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test accuracy slow lint notebooks clean distclean
+.PHONY: help install demo test accuracy lint notebooks clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -28,14 +28,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: install ## fit, predict and propose on the data shipped with the package, into out/demo
 	$(BIN)/claude-pymc demo --out out/demo --overwrite
 
-test: install ## run the tests, but for the slow ones
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+test: install ## run the tests
+	$(BIN)/python -m pytest -m "not speed" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m speed
 
 accuracy: install ## elements: this package beside two peers, on the same folds
 	$(BIN)/python tests/elements_accuracy.py
-
-slow: install ## run the long statistical tests
-	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
 lint: install ## check style, format and types
 	$(BIN)/ruff check .

@@ -180,6 +180,7 @@ def test_importing_the_package_is_light() -> None:
     assert run.stdout.split() == []
 
 
+@pytest.mark.speed
 def test_help_is_quick() -> None:
     beside = Path(sys.executable).with_name("claude-pymc")
     command = str(beside) if beside.exists() else shutil.which("claude-pymc")

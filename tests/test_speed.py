@@ -22,6 +22,9 @@ print(cp.Sampler(spec).draw(stats, seed=0).attrs["n_rows"])
 """
 
 
+pytestmark = pytest.mark.speed
+
+
 @pytest.fixture(autouse=True)
 def quiet_machine():
     """Seconds mean nothing on a machine that has more to do than it has cores."""
