@@ -19,6 +19,8 @@ from __future__ import annotations
 BASIS = "basis"
 TARGET = "target"
 TARGET_BIS = "target_bis"
+VARIABLE = "variable"
+VARIABLE_BIS = "variable_bis"
 CHAIN = "chain"
 DRAW = "draw"
 SAMPLE = "sample"
@@ -33,4 +35,9 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "covariance": (TARGET, TARGET_BIS),
     "precision_yy": (TARGET, TARGET_BIS),
     "precision_yx": (TARGET, BASIS),
+}
+# Under the likelihood "joint" also, over descriptors and targets z = (x, y).
+JOINT_PARAMETERS: dict[str, tuple[str, ...]] = {
+    "joint_mean": (VARIABLE,),
+    "joint_covariance": (VARIABLE, VARIABLE_BIS),
 }

@@ -15,7 +15,7 @@ from claude_pymc.errors import SamplingError
 from claude_pymc.notation import CHAIN, DRAW
 
 RHAT, ESS, EBFMI = 1.01, 400.0, 0.3
-WATCHED = ("sigma", "linkage", "corrections", "scale")
+WATCHED = ("sigma", "linkage", "corrections", "scale", "joint_mean", "joint_covariance")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from claude_pymc.errors import Notice, StatisticsError
 from claude_pymc.joint.ops import pattern_log_likelihood
 from claude_pymc.joint.priors import FLOOR, LKJPrior, ShrinkagePrior
 from claude_pymc.joint.spec import JointGaussian
-from claude_pymc.notation import BASIS, PARAMETERS, TARGET, TARGET_BIS
+from claude_pymc.notation import BASIS, PARAMETERS, TARGET, TARGET_BIS, VARIABLE, VARIABLE_BIS
 from claude_pymc.tables.statistics import PatternStats
 
 DATA = ("rows", "gram")
@@ -49,27 +49,29 @@ def build_model(spec: JointGaussian, stats: PatternStats | None = None) -> pm.Mo
     with pm.Model(coords=coords(spec)) as model:
         for name in DATA:
             pm.Data(name, values[name])
-        if isinstance(spec.prior, LKJPrior):
-            linkage, sigma, corrections = _lkj_columns(spec, spec.prior)
-        else:
-            linkage, sigma, corrections = _shrinkage_columns(spec, spec.prior)
-        _declare(linkage, sigma, corrections)
+        build = {"shrinkage": _shrinkage_columns, "lkj": _lkj_columns, "flat": _flat_columns}
+        columns = build[spec.prior.kind](spec)
+        _declare(spec, *columns)
         data = [model[name] for name in DATA]
-        pm.Potential("log_likelihood", pattern_log_likelihood(linkage, sigma, corrections, *data))
+        pm.Potential("log_likelihood", pattern_log_likelihood(*columns, *data))
     return model
 
 
 def coords(spec: JointGaussian) -> dict[str, list[str]]:
     """Coordinates of the model's dims."""
-    design = spec.design
-    return {
+    design, columns = spec.design, spec.columns
+    names = columns.variables
+    found = {
         TARGET: list(design.targets),
         TARGET_BIS: list(design.targets),
         BASIS: list(design.terms),
-        "link": [f"{design.targets[j]} <- {design.targets[k]}" for j, k, _ in spec.links],
-        "correction": [f"{design.targets[j]}: {design.terms[b]}" for j, b in _entries(spec)],
-        "group": [f"{design.targets[j]}: {g}" for j, g in _groups(spec)],
+        "link": [f"{names[j]} <- {names[k]}" for j, k, _ in columns.links],
+        "correction": [f"{names[j]}: {columns.terms[b]}" for j, b in columns.entries],
+        "group": [f"{design.targets[j]}: {g}" for j, g in groups(spec)],
     }
+    if spec.likelihood == "joint":
+        found |= {VARIABLE: list(names), VARIABLE_BIS: list(names)}
+    return found
 
 
 def data_of(spec: JointGaussian, stats: PatternStats) -> dict[str, np.ndarray]:
@@ -82,7 +84,18 @@ def data_of(spec: JointGaussian, stats: PatternStats) -> dict[str, np.ndarray]:
             "use PatternStats.from_table(table, spec.design)",
         )
     _notice_scale(spec, stats)
-    return {"rows": stats.rows, "gram": stats.grams}
+    _notice_unidentified(spec, stats)
+    rows = stats.rows
+    if spec.likelihood == "joint":
+        rows = np.hstack([stats.described * stats.counts[:, None].astype(np.float64), rows])
+    return {"rows": rows, "gram": stats.grams}
+
+
+def groups(spec: JointGaussian) -> list[tuple[int, str]]:
+    """Learned scales of `ShrinkagePrior` as (target, group of terms), the constant left out."""
+    names = spec.design.basis.groups(len(spec.design.descriptors))
+    pairs = dict.fromkeys((j, names[b]) for j, b in spec.columns.entries)
+    return [(j, g) for j, g in pairs if g != "constant"]
 
 
 def _notice_scale(spec: JointGaussian, stats: PatternStats) -> None:
@@ -101,16 +114,25 @@ def _notice_scale(spec: JointGaussian, stats: PatternStats) -> None:
             )
 
 
-def _entries(spec: JointGaussian) -> list[tuple[int, int]]:
-    """Free entries of R as (target, term)."""
-    return [(int(j), int(b)) for j, b in np.argwhere(spec.design.active)]
-
-
-def _groups(spec: JointGaussian) -> list[tuple[int, str]]:
-    """Learned scales as (target, group of terms), the constant left out."""
-    names = spec.design.basis.groups(len(spec.design.descriptors))
-    pairs = dict.fromkeys((j, names[b]) for j, b in _entries(spec))
-    return [(j, g) for j, g in pairs if g != "constant"]
+def _notice_unidentified(spec: JointGaussian, stats: PatternStats) -> None:
+    """Say where rows say nothing about a linkage: no shared row, and corrections everywhere."""
+    active = spec.design.active
+    for j in range(1, len(active)):
+        cheaper = active[:j].any(axis=0)
+        together = stats.present[:, j] & stats.present[:, :j].any(axis=1)
+        if (
+            active[j, cheaper].all()
+            and stats.measured(spec.design.targets[j])
+            and not any(together)
+        ):
+            warnings.warn(
+                f"the linkage of {spec.design.targets[j]!r} is not identified: its corrections are "
+                "the whole basis and it shares no row with a cheaper target, so that its posterior "
+                "is its prior; leave terms out of the corrections, or measure where a cheaper "
+                "target is known",
+                Notice,
+                stacklevel=4,
+            )
 
 
 def _scatter(shape: tuple[int, ...], entries: Any, values: Any) -> Any:
@@ -121,52 +143,60 @@ def _scatter(shape: tuple[int, ...], entries: Any, values: Any) -> Any:
     return pt.concatenate([values, np.zeros(1)])[source].reshape(shape)
 
 
-def _linkage_matrix(spec: JointGaussian, values: Any) -> Any:
-    """Strictly lower C from its free entries."""
-    return _scatter((len(spec.design.targets),) * 2, [link[:2] for link in spec.links], values)
+def _matrices(spec: JointGaussian, links: Any, entries: Any) -> tuple[Any, Any]:
+    """C and R from their free entries, zero elsewhere."""
+    columns = spec.columns
+    d, p = len(columns.variables), len(columns.terms)
+    linkage: Any = pt.zeros((d, d))
+    if columns.links:
+        linkage = _scatter((d, d), [link[:2] for link in columns.links], links)
+    corrections: Any = pt.zeros((d, p))
+    if columns.entries:
+        corrections = _scatter((d, p), columns.entries, entries)
+    return linkage, corrections
 
 
-def _correction_matrix(spec: JointGaussian, values: Any) -> Any:
-    """R from its free entries, zero elsewhere."""
-    return _scatter(spec.design.active.shape, _entries(spec), values)
-
-
-def _shrinkage_columns(spec: JointGaussian, prior: ShrinkagePrior) -> tuple[Any, Any, Any]:
+def _shrinkage_columns(spec: JointGaussian) -> tuple[Any, Any, Any]:
     """Linkage, noise and corrections under `ShrinkagePrior`."""
+    prior, columns = spec.prior, spec.columns
+    assert isinstance(prior, ShrinkagePrior)
     log_sigma = pm.Normal("log_sigma", np.log(prior.noise), prior.noise_log_sd, dims=TARGET)
-    linkage = pt.zeros((len(spec.design.targets),) * 2)
-    if spec.links:
-        centre = np.array([mean for *_, mean in spec.links])
+    free = None
+    if columns.links:
+        centre = np.array([mean for *_, mean in columns.links])
         free = pm.Normal("linkage_free", centre, prior.linkage_sd, dims="link")
-        linkage = _linkage_matrix(spec, free)
-    groups, entries = _groups(spec), _entries(spec)
+    learned = groups(spec)
     names = spec.design.basis.groups(len(spec.design.descriptors))
     scale: Any = pt.constant(np.array([prior.constant_sd]))
-    if groups:
-        learned = pm.LogNormal("scale", np.log(prior.scale), prior.scale_log_sd, dims="group")
-        scale = pt.concatenate([scale, learned])
-    position = {pair: i + 1 for i, pair in enumerate(groups)}
-    scale = scale[np.array([position.get((j, names[b]), 0) for j, b in entries])]
+    if learned:
+        t = pm.LogNormal("scale", np.log(prior.scale), prior.scale_log_sd, dims="group")
+        scale = pt.concatenate([scale, t])
+    position = {pair: i + 1 for i, pair in enumerate(learned)}
+    scale = scale[np.array([position.get((j, names[b]), 0) for j, b in columns.entries], dtype=int)]
     # R = sqrt(t) z with z ~ N(0, t) in sd sqrt(t): halfway between centred and non-centred, it has
     # neither the funnel of the one where t is small nor the ridge of the other where rows are many.
     half = pt.sqrt(scale)
-    terms = half * pm.Normal("correction_free", 0.0, half, dims="correction")
-    return linkage, FLOOR + pt.exp(log_sigma), _correction_matrix(spec, terms)
+    entries = half * pm.Normal("correction_free", 0.0, half, dims="correction")
+    linkage, corrections = _matrices(spec, free, entries)
+    return linkage, FLOOR + pt.exp(log_sigma), corrections
 
 
-def _lkj_columns(spec: JointGaussian, prior: LKJPrior) -> tuple[Any, Any, Any]:
-    """Linkage, noise and corrections from the d target columns of the precision's Cholesky factor.
+def _lkj_columns(spec: JointGaussian) -> tuple[Any, Any, Any]:
+    """Linkage, noise and corrections from the target columns of the precision's Cholesky factor.
 
     Order (y_d, ..., y_1, x): Lambda = L L', and column j of L is (0, 1, -c_j, -R_j) / sigma_j.
     """
-    d, p = len(spec.design.targets), len(spec.design.terms)
-    log_s = pm.Normal("log_precision_scale", -np.log(prior.noise), prior.noise_log_sd, dims=TARGET)
-    rows, columns = np.tril_indices(d, -1)
+    prior, columns = spec.prior, spec.columns
+    assert isinstance(prior, LKJPrior)
+    d, p = len(columns.variables), len(columns.terms)
+    dims = TARGET if spec.likelihood == "conditional" else VARIABLE
+    log_s = pm.Normal("log_precision_scale", -np.log(prior.noise), prior.noise_log_sd, dims=dims)
     partial: Any = pt.zeros((d, d))
-    if len(rows):
-        a = np.array([prior.beta_shape(int(j) + 1, p, d) for j in columns])
-        beta = pm.Beta("partial_beta", a, a, dims="link")
-        partial = partial[rows, columns].set(2.0 * beta - 1.0)
+    if columns.links:
+        # The last variable comes first: the linkage of j to k is row d - 1 - k, column d - 1 - j.
+        places = [(d - 1 - k, d - 1 - j) for j, k, _ in columns.links]
+        a = np.array([prior.beta_shape(column + 1, p, d) for _, column in places])
+        partial = _scatter((d, d), places, 2.0 * pm.Beta("partial_beta", a, a, dims="link") - 1.0)
     # Row i of the correlation's factor: rho_ij sqrt(prod_{k<j} (1 - rho_ik^2)), last the rest.
     keep = pt.sqrt(pt.cumprod(1.0 - partial**2, axis=1))
     before = pt.concatenate([pt.ones((d, 1)), keep[:, :-1]], axis=1)
@@ -175,15 +205,45 @@ def _lkj_columns(spec: JointGaussian, prior: LKJPrior) -> tuple[Any, Any, Any]:
     upper = factor[::-1, ::-1]
     sigma = 1.0 / pt.diagonal(upper)
     linkage = -pt.triu(upper, 1).T * sigma[:, None]
-    below = pm.Normal("factor_x", 0.0, prior.t, dims="correction")
-    return linkage, sigma, -_correction_matrix(spec, below) * sigma[:, None]
+    below: Any = None
+    if columns.entries:
+        below = pm.Normal("factor_x", 0.0, prior.t, dims="correction")
+    return linkage, sigma, -_matrices(spec, pt.zeros(len(columns.links)), below)[1] * sigma[:, None]
 
 
-def _declare(linkage: Any, sigma: Any, corrections: Any) -> None:
+def _flat_columns(spec: JointGaussian) -> tuple[Any, Any, Any]:
+    """Linkage, noise and corrections, uniform in the free entries of the precision."""
+    columns = spec.columns
+    dims = TARGET if spec.likelihood == "conditional" else VARIABLE
+    log_sigma = pm.Flat("log_sigma", dims=dims, initval=np.zeros(len(columns.variables)))
+    free = [None, None]
+    for i, (name, dim, size) in enumerate(
+        [
+            ("linkage_free", "link", len(columns.links)),
+            ("correction_free", "correction", len(columns.entries)),
+        ]
+    ):
+        if size:
+            free[i] = pm.Flat(name, dims=dim, initval=np.zeros(size))
+    # d Lambda = prod_j tau_j^m_j d tau d C d R, and d tau = 2 tau |d log sigma|.
+    powers = np.array(columns.sizes()) + 1.0
+    pm.Potential("flat", -2.0 * pt.dot(powers, log_sigma))
+    linkage, corrections = _matrices(spec, *free)
+    return linkage, pt.exp(log_sigma), corrections
+
+
+def _declare(spec: JointGaussian, linkage: Any, sigma: Any, corrections: Any) -> None:
     """Name everything a posterior carries, whichever prior it came from."""
+    if spec.likelihood == "joint":
+        n = len(spec.design.descriptors)
+        root = _inverse(linkage) * sigma
+        pm.Deterministic("joint_mean", (_inverse(linkage) @ corrections)[:, 0], dims=VARIABLE)
+        pm.Deterministic("joint_covariance", root @ root.T, dims=(VARIABLE, VARIABLE_BIS))
+        corrections = pt.concatenate([corrections[n:], linkage[n:, :n]], axis=1)
+        linkage, sigma = linkage[n:, n:], sigma[n:]
     unit = pt.eye(linkage.shape[0]) - linkage
     weighted = unit.T / sigma**2
-    inverse = pt.linalg.solve_triangular(unit, pt.eye(linkage.shape[0]), lower=True)
+    inverse = _inverse(linkage)
     root = inverse * sigma
     quantities = {
         "linkage": linkage,
@@ -196,3 +256,9 @@ def _declare(linkage: Any, sigma: Any, corrections: Any) -> None:
     }
     for name, dims in PARAMETERS.items():
         pm.Deterministic(name, quantities[name], dims=dims)
+
+
+def _inverse(linkage: Any) -> Any:
+    """T^-1 with T = I - C."""
+    unit = pt.eye(linkage.shape[0])
+    return pt.linalg.solve_triangular(unit - linkage, unit, lower=True)

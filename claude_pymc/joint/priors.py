@@ -14,6 +14,16 @@ r"""Priors as frozen records: what is believed before the rows, on the modelled 
 
     so the d columns that matter need no others. With s_x^2 ~ t^2 chi^2(2 eta + D - 1) the rows of x
     in these columns are N(0, t^2 I_d) exactly, that is R_jb | sigma_j ~ N(0, sigma_j^2 t^2).
+
+`FlatPrior`
+    p(Lambda) = 1 in the free entries of Lambda. In the columns, with tau_j = sigma_j^-2 and m_j the
+    number of free entries of C and R in column j, the density is
+
+        p(C, tau, R) = prod_j tau_j^m_j,
+
+    since row j of Lambda, read from the primary target on, is tau_j (1, -c_j, -R_j) plus what the
+    rows before it have fixed. (Correction sets nested as K_d in .. in K_1; for other sets this
+    density is the definition.)
 """
 
 from __future__ import annotations
@@ -137,8 +147,38 @@ class LKJPrior:
         )
 
 
-Prior = ShrinkagePrior | LKJPrior
-PRIORS: dict[str, type[Any]] = {"shrinkage": ShrinkagePrior, "lkj": LKJPrior}
+@dataclass(frozen=True)
+class FlatPrior:
+    """The paper's uniform prior on the free entries of the precision.
+
+    It is improper: rows must determine the posterior, else sampling is refused with the counts that
+    are short. It is not flat in the coefficients and makes the noise too small: with complete data
+    and no zeros Lambda_yy ~ Wishart(n + p + d + 1, S^-1), where residuals carry n - p degrees of
+    freedom (n rows, p terms, d targets, S the residual scatter). `find_map` under it is maximum
+    likelihood.
+
+    Source: Harashima et al., Phys. Rev. Materials 9, 093803 (2025), below eq. (5).
+
+    Examples
+    --------
+    >>> FlatPrior().proper
+    False
+    """
+
+    kind: ClassVar[str] = "flat"
+    proper: ClassVar[bool] = False
+
+    def describe(self) -> str:
+        """Say the prior in words."""
+        return "flat in the free entries of the precision, improper; shrinks the noise"
+
+
+Prior = ShrinkagePrior | LKJPrior | FlatPrior
+PRIORS: dict[str, type[Any]] = {
+    "shrinkage": ShrinkagePrior,
+    "lkj": LKJPrior,
+    "flat": FlatPrior,
+}
 
 
 def prior_to_dict(prior: Prior) -> dict[str, Any]:
@@ -153,10 +193,10 @@ def prior_from_dict(data: dict[str, Any]) -> Prior:
     fine = isinstance(kind, str) and kind in PRIORS
     known = [f.name for f in dataclasses.fields(PRIORS[kind])] if fine else []
     unknown = [name for name in fields if name not in known]
-    if not known or unknown:
+    if not fine or unknown:
         raise SpecError(
-            f"a prior of kind {sorted(PRIORS)}" if not known else f"fields {sorted(known)}",
-            f"{kind!r}" if not known else f"{unknown[0]!r}",
+            f"a prior of kind {sorted(PRIORS)}" if not fine else f"fields {sorted(known)}",
+            f"{kind!r}" if not fine else f"{unknown[0]!r}",
             "a typing error, or a file written by a newer version",
             "correct the name",
         )

@@ -17,8 +17,9 @@ from claude_pymc.errors import PosteriorWarning, SamplingError
 from claude_pymc.joint.convergence import convergence
 from claude_pymc.joint.gaussian import derived
 from claude_pymc.joint.model import DATA, build_model, data_of
+from claude_pymc.joint.propriety import refuse_improper
 from claude_pymc.joint.spec import JointGaussian
-from claude_pymc.notation import CHAIN, DRAW, PARAMETERS
+from claude_pymc.notation import CHAIN, DRAW, JOINT_PARAMETERS, PARAMETERS
 from claude_pymc.tables.statistics import PatternStats
 
 Backend = Literal["auto", "nutpie", "pymc"]
@@ -58,6 +59,7 @@ class Sampler:
             self.backend = "nutpie" if find_spec("nutpie") else "pymc"
         self.model = build_model(spec)
         self._names = [v.name for v in self.model.free_RVs] + ["linkage", "sigma", "corrections"]
+        self._names += [name for name in JOINT_PARAMETERS if name in self.model.named_vars]
         self._compiled: Any = None
         if self.backend == "nutpie":
             import nutpie
@@ -100,6 +102,8 @@ class Sampler:
         ------
         StatisticsError
             If the statistics belong to another design.
+        SamplingError
+            If a flat prior meets rows that do not determine the posterior.
         """
         for name, value, least in (("draws", draws, 4), ("tune", tune, 1), ("chains", chains, 1)):
             if not isinstance(value, int | np.integer) or value < least:
@@ -110,6 +114,7 @@ class Sampler:
                     f"give {name} as an int",
                 )
         data = data_of(self.spec, stats)
+        refuse_improper(self.spec, stats)
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
         tries = TARGET_ACCEPT if target_accept is None else (target_accept,)

@@ -4,12 +4,46 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from claude_pymc.errors import ClaudeError, SpecError
-from claude_pymc.joint.priors import LKJPrior, Prior, ShrinkagePrior, prior_from_dict, prior_to_dict
+from claude_pymc.joint.priors import PRIORS, Prior, ShrinkagePrior, prior_from_dict, prior_to_dict
 from claude_pymc.tables.design import Design
 
 FORMAT = 1
+
+
+LIKELIHOODS = ("conditional", "joint")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What is free in the columns (C, sigma, R) of the variables that the likelihood sees.
+
+    ``conditional``: the variables are the targets and R holds all basis terms. ``joint``: the
+    descriptors precede the targets as variables, R holds the constant alone, and the linear terms
+    of a target are its linkages to the descriptors.
+
+    Parameters
+    ----------
+    variables, terms : tuple of str
+    links : tuple of (variable, earlier variable, prior mean)
+        Free entries of C.
+    entries : tuple of (variable, term)
+        Free entries of R.
+    """
+
+    variables: tuple[str, ...]
+    terms: tuple[str, ...]
+    links: tuple[tuple[int, int, float], ...]
+    entries: tuple[tuple[int, int], ...]
+
+    def sizes(self) -> tuple[int, ...]:
+        """Count the free entries of C and R in the column of each variable."""
+        found = [0] * len(self.variables)
+        for j in [link[0] for link in self.links] + [entry[0] for entry in self.entries]:
+            found[j] += 1
+        return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -19,9 +53,16 @@ class JointGaussian:
     Parameters
     ----------
     design : Design
-    prior : ShrinkagePrior or LKJPrior
-    likelihood : "conditional"
-        p(y | phi(x)), the paper's.
+    prior : ShrinkagePrior, LKJPrior or FlatPrior
+    likelihood : "conditional" or "joint"
+        "conditional" is p(y | phi(x)), the paper's. "joint" is the Gaussian of (x, y) itself, with
+        a mean vector: descriptors enter linearly and may be missing (a design with
+        ``missing_descriptors``); for `LKJPrior` and `FlatPrior`.
+
+    Raises
+    ------
+    SpecError
+        For a prior or likelihood that does not exist, or that the design does not allow.
 
     Examples
     --------
@@ -38,24 +79,63 @@ class JointGaussian:
 
     def __post_init__(self) -> None:
         """Check prior and likelihood."""
-        if not isinstance(self.prior, ShrinkagePrior | LKJPrior):
+        if not isinstance(self.prior, tuple(PRIORS.values())):
             raise SpecError(
-                "a ShrinkagePrior or an LKJPrior",
+                "a ShrinkagePrior, an LKJPrior or a FlatPrior",
                 f"{self.prior!r}",
                 "a class instead of an instance, or a prior of another package",
                 "pass for example prior=cp.ShrinkagePrior()",
             )
-        if self.likelihood != "conditional":
+        if self.likelihood not in LIKELIHOODS:
             raise SpecError(
-                "likelihood 'conditional'",
+                f"a likelihood among {list(LIKELIHOODS)}",
                 f"{self.likelihood!r}",
                 "a typing error, or a likelihood this version does not have",
                 "use 'conditional'",
             )
+        if self.likelihood == "joint" and not self.design.linear:
+            raise SpecError(
+                f"the terms {['1', *self.design.descriptors]} under likelihood 'joint'",
+                f"{list(self.design.terms)}",
+                "a Gaussian of the descriptors themselves is linear in them: x and x^2 are not "
+                "jointly Gaussian",
+                "use likelihood='conditional', which takes any basis, or Polynomial(degree=1)",
+            )
+        if self.likelihood == "joint" and isinstance(self.prior, ShrinkagePrior):
+            raise SpecError(
+                "an LKJPrior or a FlatPrior under likelihood 'joint'",
+                f"{self.prior!r}",
+                "ShrinkagePrior speaks of targets given descriptors, not of descriptors",
+                "pass prior=cp.LKJPrior()",
+            )
+        if self.likelihood == "conditional" and self.design.missing_descriptors:
+            raise SpecError(
+                "likelihood 'joint' for a design with missing_descriptors",
+                "'conditional'",
+                "p(y | x) needs every descriptor a target uses",
+                "pass likelihood='joint', or make the design without missing_descriptors",
+            )
+
+    @cached_property
+    def columns(self) -> Columns:
+        """Free entries of the columns that the likelihood sees."""
+        design = self.design
+        active = [[int(b) for b in row.nonzero()[0]] for row in design.active]
+        if self.likelihood == "conditional":
+            entries = tuple((j, b) for j, row in enumerate(active) for b in row)
+            return Columns(design.targets, design.terms, self.links, entries)
+        n = len(design.descriptors)
+        links = [(i, k, 0.0) for i in range(n) for k in range(i)]
+        for j, row in enumerate(active):
+            links += [(n + j, b - 1, 0.0) for b in row if b]
+            links += [(n + j, n + k, mean) for i, k, mean in self.links if i == j]
+        entries = tuple((i, 0) for i in range(n))
+        entries += tuple((n + j, 0) for j, row in enumerate(active) if 0 in row)
+        return Columns(design.descriptors + design.targets, design.terms[:1], tuple(links), entries)
 
     @property
     def links(self) -> tuple[tuple[int, int, float], ...]:
-        """Linkages (target, cheaper target, prior mean), row by row.
+        """Linkages between targets (target, cheaper target, prior mean), row by row.
 
         The prior mean is 1 for the nearest cheaper target of the same quantity, else 0.
         """
@@ -70,8 +150,16 @@ class JointGaussian:
         """Say the model in words and equations, structural zeros and scaling included."""
         design = self.design
         lines = ["Model (each line: a target given the cheaper ones)"]
+        if self.likelihood == "joint":
+            names = ", ".join(design.descriptors)
+            lines.append(f"  ({names}) ~ Gaussian with free mean and covariance; may be missing")
         for j, target in enumerate(design.targets):
-            parts = [f"c * {design.targets[k]}" for i, k, _ in self.links if i == j]
+            several = len(design.targets) > 2
+            parts = [
+                f"c{k + 1 if several else ''} * {design.targets[k]}"
+                for i, k, _ in self.links
+                if i == j
+            ]
             if design.corrections[j]:
                 parts.append(f"R({', '.join(design.corrections[j])})")
             lines.append(f"  {target} = {' + '.join([*parts, 'noise'])}")

@@ -21,13 +21,20 @@ import numpy as np
 
 from claude_pymc.errors import DesignError
 from claude_pymc.tables.basis import Basis, Polynomial, basis_from_dict
+from claude_pymc.tables.corrections import (
+    Terms,
+    active_terms,
+    correction_sets,
+    lacking,
+    per_target,
+)
 from claude_pymc.tables.scaling import (
     TRANSFORMS,
     checked_bounds,
     descriptor_bounds,
     forward,
     inverse,
-    refuse_missing,
+    name_missing,
     target_scaling,
     target_scaling_from_ranges,
 )
@@ -47,8 +54,6 @@ RESERVED = {
     "rule",
     "score",
 }
-
-Terms = Sequence[str] | Sequence[Sequence[int]]
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,8 @@ class Design:
         "identity" or "log" for each target.
     units : tuple of (str, str)
         Column and unit.
+    missing_descriptors : bool
+        Rows may lack any descriptor: statistics keep which ones, for the likelihood "joint".
     """
 
     descriptors: tuple[str, ...]
@@ -85,6 +92,7 @@ class Design:
     scale: tuple[float, ...]
     transforms: tuple[str, ...]
     units: tuple[tuple[str, str], ...] = ()
+    missing_descriptors: bool = False
 
     def __post_init__(self) -> None:
         """Check names, and that the targets of a quantity share a transform."""
@@ -120,6 +128,13 @@ class Design:
                     "a typing error",
                     "choose a known transform",
                 )
+        if self.missing_descriptors and not self.linear:
+            raise DesignError(
+                f"the terms {['1', *self.descriptors]}, each descriptor entering linearly",
+                f"{list(self.terms)}",
+                "where descriptors are missing they are part of the Gaussian, without powers",
+                "use Polynomial(degree=1), or fill the missing descriptors",
+            )
         units = dict(self.units)
         for quantity in dict.fromkeys(self.quantities):
             members = [
@@ -155,6 +170,7 @@ class Design:
         transforms: Mapping[str, str] | None = None,
         quantities: Mapping[str, str] | None = None,
         bounds: Mapping[str, tuple[float, float]] | None = None,
+        missing_descriptors: bool = False,
     ) -> Design:
         """Take names, units and scaling from the rows of a table.
 
@@ -173,6 +189,10 @@ class Design:
             Default: all targets measure one quantity.
         bounds : mapping of descriptor to (low, high), optional
             Ranges to use instead of those of the rows, where candidates lie outside.
+        missing_descriptors : bool
+            Accept rows that lack any descriptor (for the likelihood "joint"). Otherwise a row may
+            lack only what its targets do not use: a simulation whose corrections leave out all
+            terms of the temperature needs no temperature.
 
         Raises
         ------
@@ -189,14 +209,16 @@ class Design:
         (('1', 'x', 'x^2'), ('1',))
         """
         basis = Polynomial(degree=1) if basis is None else basis
-        refuse_missing(table.x, table.descriptors, table.labels)
-        sets = _correction_sets(basis, table.descriptors, table.targets, corrections)
+        sets = correction_sets(basis, table.descriptors, table.targets, corrections)
+        if not missing_descriptors:
+            active = active_terms(basis.terms(table.descriptors), sets)
+            name_missing(lacking(basis, active, table.x, table.y), table.descriptors, table.labels)
         found = dict(
             zip(table.descriptors, descriptor_bounds(table.x, table.descriptors), strict=True)
         )
         ranges = {**found, **checked_bounds(bounds or {}, table.descriptors)}
-        names = _per_target(table.targets, quantities, "quantity", "quantities")
-        rules = _per_target(table.targets, transforms, "identity", "transforms")
+        names = per_target(table.targets, quantities, "quantity", "quantities")
+        rules = per_target(table.targets, transforms, "identity", "transforms")
         location, scale = target_scaling(table.y, table.targets, names, rules, sets, standardize)
         design = cls(
             table.descriptors,
@@ -209,8 +231,9 @@ class Design:
             scale,
             rules,
             tuple(sorted(table.units.items())),
+            missing_descriptors,
         )
-        _refuse_identical_columns(design, table.x)
+        _refuse_identical_columns(design, table.x[np.isfinite(table.x).all(axis=1)])
         return design
 
     @classmethod
@@ -226,6 +249,7 @@ class Design:
         transforms: Mapping[str, str] | None = None,
         quantities: Mapping[str, str] | None = None,
         units: Mapping[str, str] | None = None,
+        missing_descriptors: bool = False,
     ) -> Design:
         """Make a design before any row exists.
 
@@ -243,10 +267,10 @@ class Design:
         descriptors = tuple(bounds)
         targets = () if isinstance(targets, str) else tuple(targets)
         kept = tuple(checked_bounds(bounds, descriptors).values())
-        sets = _correction_sets(basis, descriptors, targets, corrections)
-        names = _per_target(targets, quantities, "quantity", "quantities")
-        rules = _per_target(targets, transforms, "identity", "transforms")
-        _per_target(targets, dict.fromkeys(ranges or {}, ""), "", "ranges")
+        sets = correction_sets(basis, descriptors, targets, corrections)
+        names = per_target(targets, quantities, "quantity", "quantities")
+        rules = per_target(targets, transforms, "identity", "transforms")
+        per_target(targets, dict.fromkeys(ranges or {}, ""), "", "ranges")
         location, scale = target_scaling_from_ranges(ranges or {}, targets, names, rules, sets)
         return cls(
             descriptors,
@@ -259,6 +283,7 @@ class Design:
             scale,
             rules,
             tuple(sorted((units or {}).items())),
+            missing_descriptors,
         )
 
     @property
@@ -269,8 +294,17 @@ class Design:
     @property
     def active(self) -> np.ndarray:
         """Boolean (target, basis): True where the term is in the correction set of the target."""
-        terms = self.terms
-        return np.array([[term in chosen for term in terms] for chosen in self.corrections])
+        return active_terms(self.terms, self.corrections)
+
+    @property
+    def linear(self) -> bool:
+        """Say whether the terms are the constant and every descriptor, in this order."""
+        return self.terms == ("1", *self.descriptors)
+
+    def refuse_missing(self, x: np.ndarray, y: np.ndarray, labels: tuple[str, ...]) -> None:
+        """Refuse rows (row, descriptor), (row, target) that lack a descriptor they need."""
+        if not self.missing_descriptors:
+            name_missing(lacking(self.basis, self.active, x, y), self.descriptors, labels)
 
     @property
     def digest(self) -> str:
@@ -278,7 +312,10 @@ class Design:
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
     def phi(self, x: Any) -> np.ndarray:
-        """Expand raw descriptors (row, descriptor) to phi (row, basis)."""
+        """Expand raw descriptors (row, descriptor) to phi (row, basis).
+
+        Terms of a missing descriptor (NaN) are zero.
+        """
         u = np.array(x, dtype=np.float64)
         if u.ndim != 2 or u.shape[1] != len(self.descriptors):
             raise DesignError(
@@ -291,7 +328,12 @@ class Design:
             low, high = np.array(self.bounds).T
             start, end = self.basis.domain
             u = start + (u - low) / (high - low) * (end - start)
-        return self.basis.expand(u)
+        missing = np.isnan(u)
+        if not missing.any():
+            return self.basis.expand(u)
+        used = np.array(self.basis.orders(len(self.descriptors))) > 0
+        phi = self.basis.expand(np.where(missing, 0.0, u))
+        return np.where(missing.astype(int) @ used.T, 0.0, phi)
 
     def to_model(self, y: Any) -> np.ndarray:
         """Map targets (..., target) from their units to the modelled scale."""
@@ -305,6 +347,8 @@ class Design:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        if not self.missing_descriptors:
+            del plain["missing_descriptors"]  # as in files of version 0.1, so that digests last
         return json.loads(json.dumps({**plain, "basis": self.basis.to_dict()}))
 
     @classmethod
@@ -317,61 +361,6 @@ class Design:
 def _tuples(value: Any) -> Any:
     """Turn nested lists into nested tuples."""
     return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
-
-
-def _per_target(
-    targets: tuple[str, ...], given: Mapping[str, str] | None, default: str, name: str
-) -> tuple[str, ...]:
-    """One string per target, from a mapping that may leave some out."""
-    given = dict(given or {})
-    unknown = [t for t in given if t not in targets]
-    if unknown:
-        raise DesignError(
-            f"targets {list(targets)} in {name}",
-            f"{unknown[0]!r}",
-            "a typing error in the name of a target",
-            "use the names of the table",
-        )
-    return tuple(given.get(t, default) for t in targets)
-
-
-def _correction_sets(
-    basis: Basis,
-    descriptors: tuple[str, ...],
-    targets: tuple[str, ...],
-    corrections: Mapping[str, Terms] | None,
-) -> tuple[tuple[str, ...], ...]:
-    """Terms of each correction set by name, in the order of the basis."""
-    terms, orders = basis.terms(descriptors), basis.orders(len(descriptors))
-    groups = basis.groups(len(descriptors))
-    simple = tuple(t for t, g in zip(terms, groups, strict=True) if g in ("constant", "linear"))
-    given = dict(corrections or {})
-    _per_target(targets, dict.fromkeys(given, ""), "", "corrections")
-    sets = []
-    for j, target in enumerate(targets):
-        if target not in given:
-            sets.append(terms if j == 0 else simple or terms[:1])
-            continue
-        if isinstance(given[target], str) or any(isinstance(t, int) for t in given[target]):
-            raise DesignError(
-                f"corrections of {target!r} as a list of terms, such as {list(terms[:1])}",
-                f"{given[target]!r}",
-                "one pair of brackets too few",
-                "give a list of names, or a list of lists of exponents",
-            )
-        chosen = [t if isinstance(t, str) else tuple(t) for t in given[target]]
-        named = [terms[orders.index(t)] if t in orders else t for t in chosen]
-        unknown = [t for t in named if t not in terms]
-        repeated = [t for i, t in enumerate(named) if t in named[:i]]
-        if unknown or repeated:
-            raise DesignError(
-                f"corrections of {target!r} among the terms {list(terms)}, each once",
-                f"{(unknown or repeated)[0]!r}" + ("" if unknown else " twice"),
-                "a typing error, or a term that the basis does not have",
-                "name terms as listed, or give exponents; enlarge the basis for further terms",
-            )
-        sets.append(tuple(t for t in terms if t in named))
-    return tuple(sets)
 
 
 def _refuse_identical_columns(design: Design, x: np.ndarray) -> None:

@@ -23,7 +23,15 @@ def descriptor_bounds(x: np.ndarray, descriptors: Names) -> tuple[tuple[float, f
             "the file has a header only",
             "add rows, or in Python use Design.from_bounds before any row exists",
         )
-    low, high = x.min(axis=0), x.max(axis=0)
+    for j, name in enumerate(descriptors):
+        if not np.isfinite(x[:, j]).any():
+            raise DesignError(
+                f"a value of descriptor {name!r} in some row",
+                f"none in {len(x)} rows",
+                "an empty column",
+                f"fill it, leave {name!r} out, or use Design.from_bounds",
+            )
+    low, high = np.nanmin(x, axis=0), np.nanmax(x, axis=0)
     for j, name in enumerate(descriptors):
         if not high[j] - low[j] > 1e-12 * max(abs(low[j]), abs(high[j])):
             raise DesignError(
@@ -151,15 +159,16 @@ def checked_bounds(
     return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
 
 
-def refuse_missing(x: np.ndarray, descriptors: tuple[str, ...], labels: tuple[str, ...]) -> None:
-    """Refuse rows without a descriptor, which the conditional likelihood cannot place."""
-    missing = np.argwhere(np.isnan(x))
+def name_missing(lacks: np.ndarray, descriptors: Names, labels: tuple[str, ...]) -> None:
+    """Refuse rows that lack a descriptor: ``lacks`` (row, descriptor) says which."""
+    missing = np.argwhere(lacks)
     if len(missing):
         row, column = missing[0]
         name = f" ({labels[row]})" if labels else ""
         raise TableError(
-            f"a value of descriptor {descriptors[column]!r} in every row",
+            f"a value of descriptor {descriptors[column]!r} in every row whose targets use it",
             f"a missing one in row {row}{name}, {len(missing)} in all",
             "the conditional likelihood p(y | x) needs to know x",
-            "fill the cell, leave the row out, or choose other descriptors",
+            "fill the cell, leave the row out, choose other descriptors, or with linear terms use "
+            "missing_descriptors=True and likelihood='joint'",
         )

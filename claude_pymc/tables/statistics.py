@@ -22,7 +22,6 @@ import numpy as np
 
 from claude_pymc.errors import ClaudeError, Notice, StatisticsError, TableError
 from claude_pymc.tables.design import Design
-from claude_pymc.tables.scaling import refuse_missing
 from claude_pymc.tables.table import Table
 
 Pattern = tuple[bool, ...]
@@ -38,7 +37,8 @@ class PatternStats:
     ----------
     design : Design
     patterns : tuple of tuple of bool
-        Which targets are present, sorted, without the pattern of no target.
+        Which targets are present, sorted, without the pattern of no target. If the design has
+        ``missing_descriptors``: which descriptors and targets are present, without the empty one.
     counts : array (pattern)
     grams : array (pattern, z, z), z = (basis..., targets...)
         Rows and columns of missing targets are zero.
@@ -80,11 +80,15 @@ class PatternStats:
             If the table lacks a descriptor or all targets of the design, or a descriptor is NaN.
         """
         x, y = _columns_of(table, design)
-        finite = np.isfinite(y)
+        z = np.hstack([x, y]) if design.missing_descriptors else y
+        finite = np.isfinite(z)
         n_dropped = int((~finite.any(axis=1)).sum())
         if n_dropped:
             warnings.warn(
-                f"{n_dropped} of {len(table)} rows have no target and were left out", Notice, 2
+                f"{n_dropped} of {len(table)} rows have no "
+                f"{'value' if design.missing_descriptors else 'target'} and were left out",
+                Notice,
+                2,
             )
         codes = finite @ (1 << np.arange(finite.shape[1]))
         found = {}
@@ -92,7 +96,7 @@ class PatternStats:
             rows = np.flatnonzero(codes == code)
             pattern = tuple(bool(v) for v in finite[rows[0]])
             found[pattern] = (len(rows), _gram(x[rows], y[rows], design))
-        for target, some in zip(design.targets, finite.any(axis=0), strict=True):
+        for target, some in zip(design.targets, np.isfinite(y).any(axis=0), strict=True):
             if some:
                 continue
             warnings.warn(
@@ -142,7 +146,8 @@ class PatternStats:
         found = self._as_dict()
         for pattern, (count, gram) in other._as_dict().items():
             n, old = found.get(pattern, (0, np.zeros_like(gram)))
-            present = [t for t, p in zip(self.design.targets, pattern, strict=True) if p]
+            ours = pattern[-len(self.design.targets) :]
+            present = [t for t, p in zip(self.design.targets, ours, strict=True) if p]
             if count > n:
                 raise self._too_much(f"{count} rows from {n} with targets {present}")
             rest = old - gram
@@ -189,13 +194,26 @@ class PatternStats:
     @property
     def shared_rows(self) -> int:
         """Number of rows in which the primary target and a cheaper one were both measured."""
-        both = [p[-1] and any(p[:-1]) for p in self.patterns]
-        return int(self.counts[both].sum()) if both else 0
+        present = self.present
+        return int(self.counts[present[:, -1] & present[:, :-1].any(axis=1)].sum())
 
     @property
     def present(self) -> np.ndarray:
         """Boolean (pattern, target)."""
-        return np.array(self.patterns, dtype=bool).reshape(-1, len(self.design.targets))
+        return self._present_all[:, -len(self.design.targets) :]
+
+    @property
+    def described(self) -> np.ndarray:
+        """Boolean (pattern, descriptor): True where the pattern has the descriptor."""
+        n, d = len(self.design.descriptors), len(self.design.targets)
+        everywhere = np.ones((len(self.patterns), n), dtype=bool)
+        return self._present_all[:, :-d] if self.design.missing_descriptors else everywhere
+
+    @property
+    def _present_all(self) -> np.ndarray:
+        width = len(self.design.targets)
+        width += len(self.design.descriptors) if self.design.missing_descriptors else 0
+        return np.array(self.patterns, dtype=bool).reshape(-1, width)
 
     @property
     def rows(self) -> np.ndarray:
@@ -210,7 +228,7 @@ class PatternStats:
     def digest(self) -> str:
         """SHA-256 of design, counts and Gram matrices: what a fit has seen."""
         sha = hashlib.sha256(self.design.digest.encode())
-        for values in (self.present, self.counts, self.grams + 0.0):
+        for values in (self._present_all, self.counts, self.grams + 0.0):
             sha.update(np.ascontiguousarray(values).tobytes())
         return sha.hexdigest()
 
@@ -220,7 +238,7 @@ class PatternStats:
             np.savez_compressed(
                 file,
                 design=np.array(json.dumps(self.design.to_dict())),
-                present=self.present,
+                present=self._present_all,
                 counts=self.counts,
                 grams=self.grams,
                 n_dropped=np.array(self.n_dropped),
@@ -266,10 +284,10 @@ def _columns_of(table: Table, design: Design) -> tuple[np.ndarray, np.ndarray]:
             "convert the column, then condense the table",
         )
     x = table.x[:, [table.descriptors.index(name) for name in design.descriptors]]
-    refuse_missing(x, design.descriptors, table.labels)
     y = np.full((len(table), len(design.targets)), np.nan)
     for name in known:
         y[:, design.targets.index(name)] = table.y[:, table.targets.index(name)]
+    design.refuse_missing(x, y, table.labels)
     return x, design.to_model(y)
 
 

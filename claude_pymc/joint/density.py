@@ -1,0 +1,120 @@
+r"""Prior densities of the columns (C, sigma, R) in closed form, with gradients, without PyMC.
+
+They are the priors of `claude_pymc.joint.model`, written in the coordinates of the columns:
+
+`ShrinkagePrior`: (C, log(sigma - floor)), log t; R_jb ~ N(0, t^2).
+
+`LKJPrior`: (C, log sigma); R_jb | sigma_j ~ N(0, (sigma_j t)^2). Row k of the Cholesky factor L of
+Lambda, in the order (y_d, ..., y_1), is (.., -c_jk / sigma_j, .., 1 / sigma_k) over the variables j
+that depend on k; with the suffix sums r_f^2 of its squares, s_k = r_1, the partial correlations are
+1 - rho_f^2 = r_(f+1)^2 / r_f^2, and with m of them
+
+    p(row) = p(s_k) s_k^-m prod_f Beta(rho_f) (1 - rho_f^2)^-((m_f - 2)/2),    m_f = m - f + 1.
+
+`FlatPrior`: zero, in the free entries of Lambda.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from claude_pymc.joint.model import groups
+from claude_pymc.joint.priors import FLOOR, LKJPrior, ShrinkagePrior
+from claude_pymc.joint.spec import JointGaussian
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+def entry_sd(spec: JointGaussian, sigma: np.ndarray, scale: np.ndarray) -> np.ndarray | None:
+    """Prior sd of the free entries of R given sigma and the learned scales; None if flat."""
+    prior = spec.prior
+    if isinstance(prior, LKJPrior):
+        return prior.t * sigma[[j for j, _ in spec.columns.entries]]
+    if isinstance(prior, ShrinkagePrior):
+        places = entry_groups(spec)
+        return np.where(places < 0, prior.constant_sd, np.append(scale, 1.0)[places])
+    return None
+
+
+def entry_groups(spec: JointGaussian) -> np.ndarray:
+    """Index of the learned scale of each free entry of R, -1 where it has none."""
+    if not isinstance(spec.prior, ShrinkagePrior):
+        return np.full(len(spec.columns.entries), -1)
+    names = spec.design.basis.groups(len(spec.design.descriptors))
+    position = {pair: i for i, pair in enumerate(groups(spec))}
+    places = [position.get((j, names[b]), -1) for j, b in spec.columns.entries]
+    return np.array(places, dtype=int)
+
+
+def log_prior(
+    spec: JointGaussian, linkage: np.ndarray, log_sigma: np.ndarray, log_scale: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+    """Log density of C, log sigma and log t (R left out), and its gradients.
+
+    ``log_sigma`` is log(sigma - floor) under `ShrinkagePrior`.
+
+    Returns
+    -------
+    value, gradient in C (variable, variable), in log sigma (variable), in log t (group)
+    """
+    prior, columns = spec.prior, spec.columns
+    g_linkage, g_scale = np.zeros_like(linkage), np.zeros_like(log_scale)
+    if isinstance(prior, ShrinkagePrior):
+        value, g_sigma = _normal(log_sigma, math.log(prior.noise), prior.noise_log_sd)
+        more, g_scale = _normal(log_scale, math.log(prior.scale), prior.scale_log_sd)
+        value += more
+        for j, k, mean in columns.links:
+            more, g_linkage[j, k] = _normal(linkage[j, k], mean, prior.linkage_sd)
+            value += more
+        return value, g_linkage, g_sigma, g_scale
+    if isinstance(prior, LKJPrior):
+        return (*_lkj(spec, prior, linkage, np.exp(log_sigma)), g_scale)
+    return 0.0, g_linkage, np.zeros_like(log_sigma), g_scale
+
+
+def sigma_of(spec: JointGaussian, log_sigma: np.ndarray) -> np.ndarray:
+    """Noise from the coordinate that `log_prior` takes."""
+    return np.exp(log_sigma) + (FLOOR if isinstance(spec.prior, ShrinkagePrior) else 0.0)
+
+
+def _normal(x: np.ndarray, mean: float, sd: float) -> tuple[float, np.ndarray]:
+    """Sum of normal log densities, and the gradient."""
+    z = (np.asarray(x) - mean) / sd
+    return float(-0.5 * np.sum(z**2) - z.size * (math.log(sd) + 0.5 * LOG_2PI)), -z / sd
+
+
+def _lkj(
+    spec: JointGaussian, prior: LKJPrior, linkage: np.ndarray, sigma: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Log density of (C, log sigma) under the LKJ prior, row by row of the Cholesky factor."""
+    columns = spec.columns
+    d, p = len(columns.variables), len(columns.terms)
+    after = {k: sorted((j for j, i, _ in columns.links if i == k), reverse=True) for k in range(d)}
+    value, g_linkage, g_sigma = 0.0, np.zeros((d, d)), np.zeros(d)
+    for k, dependent in after.items():
+        m = len(dependent)
+        squares = np.array([linkage[j, k] ** 2 / sigma[j] ** 2 for j in dependent])
+        squares = np.append(squares, sigma[k] ** -2)
+        suffix = np.cumsum(squares[::-1])[::-1]  # r_1^2 .. r_(m+1)^2
+        log_r2 = np.log(suffix)
+        weight = np.zeros(m + 1)  # of log r_f^2
+        more, g_s = _normal(0.5 * log_r2[0], -math.log(prior.noise), prior.noise_log_sd)
+        value += more - 0.5 * (m + 1) * log_r2[0]
+        weight[0] += 0.5 * float(g_s) - 0.5 * (m + 1)
+        for f, j in enumerate(dependent):
+            a = prior.beta_shape(d - j, p, d)
+            power = (a - 1) - (m - f - 2) / 2
+            norm = 2 * math.lgamma(a) - math.lgamma(2 * a) + (2 * a - 1) * math.log(2)
+            value += power * (log_r2[f + 1] - log_r2[f]) - norm
+            weight[f + 1] += power
+            weight[f] -= power
+        g_squares = np.cumsum(weight / suffix)
+        # d L_jj = d log sigma_j / sigma_j and d L_kj = d c_jk / sigma_j.
+        value -= float(np.log(sigma[dependent]).sum() + np.log(sigma[k]))
+        g_sigma[k] -= 2.0 * g_squares[-1] * squares[-1] + 1.0
+        for f, j in enumerate(dependent):
+            g_linkage[j, k] = 2.0 * g_squares[f] * linkage[j, k] / sigma[j] ** 2
+            g_sigma[j] -= 2.0 * g_squares[f] * squares[f] + 1.0
+    return value, g_linkage, g_sigma

@@ -1,0 +1,338 @@
+r"""The maximum of the posterior, or of the likelihood, from several starts.
+
+Given linkage C, noise sigma and prior scales t, the log posterior is quadratic in the corrections
+R, whose maximum is a least-squares problem. What is left,
+
+    F(C, log sigma, log t) = max_R [log p(y | C, sigma, R) + log p(C, sigma, R, t)],
+
+has d (d + 1) / 2 dimensions and a few scales, and by the envelope theorem its gradient is the
+partial one at that R. L-BFGS climbs it. Least squares uses rows with the Gram matrix of each
+pattern, and R in units of its columns: in Lambda itself all digits are lost where sigma goes to 0.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from scipy.optimize import minimize
+
+from claude_pymc.errors import Notice, SamplingError
+from claude_pymc.joint.density import entry_groups, entry_sd, log_prior, sigma_of
+from claude_pymc.joint.gaussian import covariance_root, derived, precision_from_columns
+from claude_pymc.joint.model import data_of, groups
+from claude_pymc.joint.ops import pattern_numpy
+from claude_pymc.joint.posterior import JointPosterior
+from claude_pymc.joint.spec import JointGaussian
+from claude_pymc.notation import BASIS, CHAIN, DRAW, JOINT_PARAMETERS, PARAMETERS
+from claude_pymc.tables.statistics import PatternStats
+
+STARTS = 20
+LOWEST, HIGHEST = 1e-6, 1e3  # bounds of sigma, in units of the root mean square of the variable
+COORDINATES = {
+    "flat": "free entries of Lambda, flat prior: the maximum of the likelihood",
+    "shrinkage": "C, log(sigma - 1e-5), R / t, log t",
+    "lkj": "C, log sigma, R / (sigma t)",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class PointEstimate:
+    """The highest maximum that was found.
+
+    Parameters
+    ----------
+    spec : JointGaussian
+    precision : DataArray (z, z_bis), z = (basis..., targets...)
+        Lambda; its basis-basis block is zero.
+    coefficients, corrections : DataArray (target, basis)
+    linkage, covariance : DataArray (target, target_bis)
+    sigma : DataArray (target)
+    joint_mean, joint_covariance : DataArray (variable), (variable, variable_bis), or None
+        Of (x, y) under likelihood "joint".
+    log_likelihood : float
+        Of the standardised targets (and descriptors, if "joint").
+    log_posterior : float
+        Log likelihood plus log prior density in ``coordinates``.
+    coordinates : str
+        A maximum moves with the coordinates its density refers to: these.
+    converged : bool
+        The gradient vanishes, and no noise ran into its bound unless the likelihood is flat there.
+    optima : tuple of float
+        Log posterior of the different maxima that the starts led to, highest first.
+    """
+
+    spec: JointGaussian
+    precision: xr.DataArray
+    coefficients: xr.DataArray
+    corrections: xr.DataArray
+    linkage: xr.DataArray
+    covariance: xr.DataArray
+    sigma: xr.DataArray
+    joint_mean: xr.DataArray | None
+    joint_covariance: xr.DataArray | None
+    log_likelihood: float
+    log_posterior: float
+    coordinates: str
+    converged: bool
+    optima: tuple[float, ...] = field(default=())
+
+    @property
+    def posterior(self) -> JointPosterior:
+        """A posterior of this one draw: it predicts, with no uncertainty of the parameters."""
+        names = ("linkage", "sigma", "corrections")
+        found = {n: getattr(self, n).expand_dims({CHAIN: [0], DRAW: [0]}) for n in names}
+        tree = xr.DataTree.from_dict({"posterior": xr.Dataset(found)})
+        return JointPosterior(tree, self.spec)
+
+
+def find_map(
+    spec: JointGaussian, stats: PatternStats, *, starts: int = STARTS, seed: int = 0
+) -> PointEstimate:
+    """Find the maximum of the posterior; under `FlatPrior` that of the likelihood.
+
+    Parameters
+    ----------
+    spec : JointGaussian
+    stats : PatternStats
+    starts : int
+        Random starting points of C, sigma and scales. The likelihood of missing data has several
+        maxima: a single start is not enough.
+    seed : int
+
+    Returns
+    -------
+    PointEstimate
+
+    Raises
+    ------
+    SamplingError
+        If there is no row, or no start led to a finite value.
+
+    Examples
+    --------
+    >>> from claude_pymc.tables.design import Design
+    >>> from claude_pymc.tables.table import Table
+    >>> rows = Table(["x"], ["y"], [[0.0], [0.5], [1.0]], [[0.0], [1.0], [1.0]])
+    >>> design = Design.from_table(rows, standardize=False)
+    >>> point = find_map(JointGaussian(design), PatternStats.from_table(rows, design))
+    >>> point.converged
+    True
+    """
+    data = data_of(spec, stats)
+    if not stats.n_rows or starts < 1:
+        raise SamplingError(
+            "rows, and at least one start",
+            f"{stats.n_rows} rows and {starts} starts",
+            "an empty table, or a broken number",
+            "add rows; the maximum of a prior alone is not a result",
+        )
+    problem = _Problem(spec, data["rows"], data["gram"])
+    rng = np.random.default_rng(seed)
+    found = []
+    for start in problem.starts(rng, starts):
+        result = minimize(
+            problem.negative,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=problem.bounds,
+            options={"maxiter": 2000, "maxfun": 4000, "ftol": 1e-15, "gtol": 1e-7, "maxcor": 20},
+        )
+        if np.isfinite(result.fun):
+            found.append(result)
+    if not found:
+        raise SamplingError(
+            "a start with a finite log posterior",
+            f"none of {starts}",
+            "targets of very different sizes on an unscaled design",
+            "make the design with standardize=True",
+        )
+    found.sort(key=lambda result: result.fun)
+    return problem.estimate(found[0].x, _different([-result.fun for result in found]))
+
+
+class _Problem:
+    """F and its gradient for one set of statistics."""
+
+    def __init__(self, spec: JointGaussian, rows: np.ndarray, gram: np.ndarray) -> None:
+        self.spec, self.rows, self.gram = spec, rows, gram
+        self.links = [link[:2] for link in spec.columns.links]
+        self.entries = np.array(spec.columns.entries, dtype=int).reshape(-1, 2)
+        self.d, self.p = len(spec.columns.variables), len(spec.columns.terms)
+        self.groups = entry_groups(spec)
+        self.n_scales = len(groups(spec)) if spec.prior.kind == "shrinkage" else 0
+        self.factors = [_factor(g) for g in gram]
+        counts = np.maximum(rows.sum(axis=0), 1.0)
+        square = np.einsum("mjj->j", gram[:, self.p :, self.p :]) / counts
+        self.rms = np.where(square > 0, np.sqrt(square), 1.0)
+        free = [(None, None)]
+        noise = [(np.log(LOWEST * r), np.log(HIGHEST * r)) for r in self.rms]
+        self.bounds = free * len(self.links) + noise + [(-12.0, 8.0)] * self.n_scales
+
+    def starts(self, rng: np.random.Generator, number: int) -> list[np.ndarray]:
+        """Random points: noises between 1e-5 and 1 of the size of the values."""
+        centre = np.array([mean for *_, mean in self.spec.columns.links])
+        found = []
+        for _ in range(number):
+            link = centre + rng.standard_normal(len(centre))
+            noise = np.log(self.rms) + rng.uniform(np.log(1e-5), 0.0, self.d)
+            scale = rng.normal(np.log(0.5), 0.5, self.n_scales)
+            found.append(np.concatenate([link, noise, scale]))
+        return found
+
+    def unpack(self, point: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """C, log sigma and log t of a point."""
+        n = len(self.links)
+        linkage = np.zeros((self.d, self.d))
+        for value, place in zip(point[:n], self.links, strict=True):
+            linkage[place] = value
+        return linkage, point[n : n + self.d], point[n + self.d :]
+
+    def corrections(
+        self, linkage: np.ndarray, sigma: np.ndarray, sd: np.ndarray | None
+    ) -> np.ndarray:
+        """Free entries of R at their maximum, by least squares on whitened rows."""
+        unit = np.eye(self.d) - linkage
+        inverse = np.linalg.solve(unit, np.eye(self.d))
+        root = inverse * sigma
+        matrix, values = [], []
+        for counts, factor in zip(self.rows, self.factors, strict=True):
+            have = np.flatnonzero(counts > 0)
+            if not len(have):
+                continue
+            lower = np.linalg.qr(root[have].T, mode="r").T
+            carry = np.linalg.solve(lower, inverse[have])
+            y = np.linalg.solve(lower, factor[:, self.p + have].T)
+            block = carry[:, None, self.entries[:, 0]] * factor[None, :, self.entries[:, 1]]
+            matrix.append(block.reshape(-1, len(self.entries)))
+            values.append(y.reshape(-1))
+        if sd is not None:
+            matrix.append(np.diag(1.0 / sd))
+            values.append(np.zeros(len(sd)))
+        a, b = np.concatenate(matrix), np.concatenate(values)
+        size = np.sqrt(np.square(a).sum(axis=0))
+        size[size == 0.0] = 1.0
+        return np.linalg.lstsq(a / size, b, rcond=None)[0] / size
+
+    def evaluate(self, point: np.ndarray) -> tuple[float, float, np.ndarray, np.ndarray]:
+        """Log posterior, log likelihood, gradient and R (variable, term) at a point."""
+        linkage, log_sigma, log_scale = self.unpack(point)
+        sigma, scale = sigma_of(self.spec, log_sigma), np.exp(log_scale)
+        sd = entry_sd(self.spec, sigma, scale)
+        free = self.corrections(linkage, sigma, sd)
+        r = np.zeros((self.d, self.p))
+        r[self.entries[:, 0], self.entries[:, 1]] = free
+        with np.errstate(all="ignore"):
+            value, g_c, g_s, _ = pattern_numpy(linkage, sigma, r, self.rows, self.gram)
+        prior, p_c, g_log, g_t = log_prior(self.spec, linkage, log_sigma, log_scale)
+        g_log = g_log + g_s * np.exp(log_sigma)
+        if sd is not None:
+            z2 = np.square(free / sd)
+            prior -= 0.5 * float(z2.sum()) + 0.5 * len(z2) * np.log(2 * np.pi)
+            if self.n_scales:
+                learned = self.groups >= 0
+                g_t = g_t + np.bincount(self.groups[learned], z2[learned], self.n_scales)
+            else:
+                g_log = g_log + np.bincount(self.entries[:, 0], z2, self.d)
+        g_links = [(g_c + p_c)[place] for place in self.links]
+        return value + prior, value, np.concatenate([g_links, g_log, g_t]), r
+
+    def negative(self, point: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return what L-BFGS minimises."""
+        value, _, gradient, _ = self.evaluate(point)
+        if not (np.isfinite(value) and np.isfinite(gradient).all()):
+            return np.inf, np.zeros_like(point)
+        return -value, -gradient
+
+    def estimate(self, point: np.ndarray, optima: tuple[float, ...]) -> PointEstimate:
+        """Everything that is reported about a point."""
+        value, likelihood, gradient, r = self.evaluate(point)
+        linkage, log_sigma, _ = self.unpack(point)
+        sigma = sigma_of(self.spec, log_sigma)
+        at_bound = np.isclose(log_sigma, np.log(LOWEST * self.rms), atol=1e-3)
+        spread = np.sqrt(np.square(covariance_root(linkage, sigma)).sum(axis=1))
+        endless = [
+            name
+            for name, s, r0 in zip(self.spec.columns.variables, spread, self.rms, strict=True)
+            if s < 3.0 * LOWEST * r0
+        ]
+        if endless:
+            warnings.warn(
+                f"the likelihood has no maximum: the model passes through every value of "
+                f"{endless[0]!r}, whose noise ran to zero (fewer rows than terms, or exact values)",
+                Notice,
+                stacklevel=3,
+            )
+        inner = gradient.copy()
+        n = len(self.links)
+        inner[n : n + self.d][at_bound] = 0.0
+        converged = not endless and bool(np.abs(inner).max(initial=0.0) < 1e-3)
+        return self._named(linkage, sigma, r, value, likelihood, converged, optima)
+
+    def _named(
+        self,
+        linkage: np.ndarray,
+        sigma: np.ndarray,
+        r: np.ndarray,
+        value: float,
+        likelihood: float,
+        converged: bool,
+        optima: tuple[float, ...],
+    ) -> PointEstimate:
+        design, spec = self.spec.design, self.spec
+        extra: dict[str, Any] = dict.fromkeys(JOINT_PARAMETERS)
+        if spec.likelihood == "joint":
+            names = list(spec.columns.variables)
+            root = covariance_root(linkage, sigma)
+            mean = np.linalg.solve(np.eye(self.d) - linkage, r)[:, 0]
+            for (name, dims), array in zip(
+                JOINT_PARAMETERS.items(), (mean, root @ root.T), strict=True
+            ):
+                extra[name] = xr.DataArray(array, dict.fromkeys(dims, names), dims)
+            n = len(design.descriptors)
+            r = np.hstack([r[n:], linkage[n:, :n]])
+            linkage, sigma = linkage[n:, n:], sigma[n:]
+        others = derived(linkage, sigma, r)
+        arrays = {"linkage": linkage, "sigma": sigma, "corrections": r}
+        arrays |= {name: others[name] for name in ("coefficients", "covariance")}
+        named = {}
+        for name, array in arrays.items():
+            dims = PARAMETERS[name]
+            coords = {k: list(design.terms if k == BASIS else design.targets) for k in dims}
+            named[name] = xr.DataArray(array, coords, dims)
+        z = [*design.terms, *design.targets]
+        precision = xr.DataArray(
+            precision_from_columns(linkage, sigma, r), {"z": z, "z_bis": z}, ("z", "z_bis")
+        )
+        return PointEstimate(
+            spec,
+            precision,
+            log_likelihood=float(likelihood),
+            log_posterior=float(value),
+            coordinates=COORDINATES[spec.prior.kind],
+            converged=converged,
+            optima=optima,
+            **named,
+            **extra,
+        )
+
+
+def _factor(gram: np.ndarray) -> np.ndarray:
+    """Rows F with F'F = gram."""
+    length = np.sqrt(np.diag(gram))
+    scale = np.where(length > 0, length, 1.0)
+    values, vectors = np.linalg.eigh(gram / np.outer(scale, scale))
+    return np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T * scale
+
+
+def _different(values: list[float], tolerance: float = 1e-3) -> tuple[float, ...]:
+    """Values that differ, highest first."""
+    kept: list[float] = []
+    for value in sorted(values, reverse=True):
+        if not kept or kept[-1] - value > tolerance:
+            kept.append(float(value))
+    return tuple(kept)

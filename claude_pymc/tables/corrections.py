@@ -1,0 +1,82 @@
+"""Correction sets: which terms of the basis a target may depend on, given the cheaper ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from claude_pymc.errors import DesignError
+from claude_pymc.tables.basis import Basis
+
+Terms = Sequence[str] | Sequence[Sequence[int]]
+
+
+def correction_sets(
+    basis: Basis,
+    descriptors: tuple[str, ...],
+    targets: tuple[str, ...],
+    corrections: Mapping[str, Terms] | None,
+) -> tuple[tuple[str, ...], ...]:
+    """Terms of each correction set by name, in the order of the basis."""
+    terms, orders = basis.terms(descriptors), basis.orders(len(descriptors))
+    groups = basis.groups(len(descriptors))
+    simple = tuple(t for t, g in zip(terms, groups, strict=True) if g in ("constant", "linear"))
+    given = dict(corrections or {})
+    per_target(targets, dict.fromkeys(given, ""), "", "corrections")
+    sets = []
+    for j, target in enumerate(targets):
+        if target not in given:
+            sets.append(terms if j == 0 else simple or terms[:1])
+            continue
+        if isinstance(given[target], str) or any(isinstance(t, int) for t in given[target]):
+            raise DesignError(
+                f"corrections of {target!r} as a list of terms, such as {list(terms[:1])}",
+                f"{given[target]!r}",
+                "one pair of brackets too few",
+                "give a list of names, or a list of lists of exponents",
+            )
+        chosen = [t if isinstance(t, str) else tuple(t) for t in given[target]]
+        named = [terms[orders.index(t)] if t in orders else t for t in chosen]
+        unknown = [t for t in named if t not in terms]
+        repeated = [t for i, t in enumerate(named) if t in named[:i]]
+        if unknown or repeated:
+            raise DesignError(
+                f"corrections of {target!r} among the terms {list(terms)}, each once",
+                f"{(unknown or repeated)[0]!r}" + ("" if unknown else " twice"),
+                "a typing error, or a term that the basis does not have",
+                "name terms as listed, or give exponents; enlarge the basis for further terms",
+            )
+        sets.append(tuple(t for t in terms if t in named))
+    return tuple(sets)
+
+
+def active_terms(terms: Sequence[str], sets: Sequence[Sequence[str]]) -> np.ndarray:
+    """Boolean (target, basis): True where the term is in the correction set of the target."""
+    return np.array([[term in chosen for term in terms] for chosen in sets])
+
+
+def lacking(basis: Basis, active: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Boolean (row, descriptor): missing although a present target, or a cheaper one, uses it.
+
+    ``active`` (target, basis) says which terms are in the correction sets.
+    """
+    used = np.array(basis.orders(x.shape[1])) > 0
+    needed = np.logical_or.accumulate(active) @ used
+    return np.isnan(x) & (np.isfinite(y).astype(int) @ needed > 0)
+
+
+def per_target(
+    targets: tuple[str, ...], given: Mapping[str, str] | None, default: str, name: str
+) -> tuple[str, ...]:
+    """One string per target, from a mapping that may leave some out."""
+    given = dict(given or {})
+    unknown = [t for t in given if t not in targets]
+    if unknown:
+        raise DesignError(
+            f"targets {list(targets)} in {name}",
+            f"{unknown[0]!r}",
+            "a typing error in the name of a target",
+            "use the names of the table",
+        )
+    return tuple(given.get(t, default) for t in targets)
