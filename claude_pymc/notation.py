@@ -36,8 +36,14 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "precision_yy": (TARGET, TARGET_BIS),
     "precision_yx": (TARGET, BASIS),
 }
-# Under the likelihood "joint" also, over descriptors and targets z = (x, y).
+# Under the likelihood "joint" also, over descriptors and targets z = (x, y): mean and covariance,
+# computed after sampling from the columns of all variables.
 JOINT_PARAMETERS: dict[str, tuple[str, ...]] = {
     "joint_mean": (VARIABLE,),
     "joint_covariance": (VARIABLE, VARIABLE_BIS),
+}
+JOINT_COLUMNS: dict[str, tuple[str, ...]] = {
+    "joint_linkage": (VARIABLE, VARIABLE_BIS),
+    "joint_sigma": (VARIABLE,),
+    "joint_constant": (VARIABLE,),
 }

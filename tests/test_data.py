@@ -1,5 +1,6 @@
 """Shipped data: what the README says, and what the script writes again."""
 
+import dataclasses
 import importlib.util
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 import claude_pymc as cp
+from claude_pymc.simulators import perovskite, simulate
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -27,11 +29,29 @@ def test_elements_have_the_rows_that_the_readme_counts():
     assert np.allclose(filled, 2.6)
 
 
-@pytest.mark.parametrize("name", ["toy_pair", "sine_pair"])
-def test_examples_hold_the_counts_of_the_readme_and_share_no_row(name):
-    frame = cp.load_dataset(name)
-    both = frame["sim"].notna() & frame["exp"].notna()
-    assert (len(frame), both.sum()) == ({"toy_pair": 15, "sine_pair": 75}[name], 0)
+@pytest.mark.parametrize(
+    ("name", "n_sim", "n_exp"),
+    [
+        ("toy_pair", 10, 5),
+        ("sine_pair", 60, 15),
+        ("sine_line", 20, 5),
+        ("magnet", 60, 40),
+        ("perovskite", 28, 11),
+    ],
+)
+def test_examples_hold_the_counts_of_the_readme_and_share_no_row(name, n_sim, n_exp):
+    measured = cp.load_dataset(name).iloc[:, -2:].notna()
+    assert measured.sum().tolist() == [n_sim, n_exp]
+    assert len(measured) == n_sim + n_exp
+    assert not measured.all(axis=1).any()
+
+
+def test_public_perovskites_name_the_source_of_each_measured_gap():
+    frame = cp.load_dataset("perovskite_public")
+    assert frame.columns.tolist() == ["formula", "x1", "x2", "gap_sim", "gap_exp", "exp_source"]
+    assert (len(frame), frame["gap_sim"].notna().sum(), frame["gap_exp"].notna().sum()) == (5, 5, 3)
+    assert (frame["exp_source"].notna() == frame["gap_exp"].notna()).all()
+    assert ((frame["x1"] == 0) | (frame["x2"] == 0)).all()
 
 
 def test_readme_names_every_file():
@@ -45,14 +65,23 @@ def test_unknown_data_set_names_the_known_ones():
         cp.load_dataset("element")
 
 
-def test_script_writes_the_two_examples_again(tmp_path):
-    script().write(tmp_path)
-    for name in ("toy_pair.csv", "sine_pair.csv"):
-        assert (tmp_path / name).read_text() == (DATA / name).read_text()
-
-
-def test_maximum_of_the_dear_sine_surface_is_the_papers():
+def test_script_writes_the_examples_again(tmp_path):
     module = script()
-    surface = module.sine(*module.mesh(), module.SINE_E)
-    assert np.unravel_index(surface.argmax(), surface.shape) == (17, 19)
-    assert round(surface.max(), 4) == 2.2125
+    module.write(tmp_path)
+    assert {path.stem for path in tmp_path.iterdir()} == set(module.SEEDS)
+    for path in tmp_path.iterdir():
+        assert path.read_bytes() == (DATA / path.name).read_bytes()
+
+
+@pytest.mark.parametrize("name", script().SEEDS)
+def test_examples_are_what_the_simulators_draw(name):
+    table = simulate(name, script().SEEDS[name])
+    found = cp.load_dataset(name)
+    assert tuple(found.columns) == table.descriptors + table.targets
+    np.testing.assert_allclose(found, np.hstack([table.x, table.y]), rtol=1e-9, atol=1e-12)
+
+
+def test_readme_gives_the_drawn_truth_of_the_perovskite():
+    drawn = perovskite(script().SEEDS["perovskite"]).truth_parameters
+    for value in dataclasses.astuple(drawn):
+        assert f"= {value:.4f}" in (DATA / "README.md").read_text()

@@ -25,6 +25,7 @@ ROOMS = {
     "tables": 1,
     "joint": 2,
     "piecewise": 2,
+    "simulators": 2,
 }
 ROOMS |= {
     "review": 3,

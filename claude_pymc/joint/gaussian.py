@@ -151,3 +151,32 @@ def columns_from_precision(
     sigma = 1.0 / np.diag(upper)
     t = (upper * sigma).T
     return np.eye(d) - t, sigma, -np.linalg.solve(upper, yx) * sigma[:, None]
+
+
+def split_joint(
+    linkage: np.ndarray, sigma: np.ndarray, constant: np.ndarray, n_descriptors: int
+) -> dict[str, np.ndarray]:
+    """Columns of the targets, and mean and covariance of (x, y), from the columns of (x, y).
+
+    Parameters
+    ----------
+    linkage : array (..., variable, variable), strictly lower, descriptors first
+    sigma, constant : array (..., variable)
+    n_descriptors : int
+
+    Returns
+    -------
+    dict
+        ``linkage``, ``sigma`` and ``corrections`` of y given x, the terms being the constant and
+        the descriptors; ``joint_mean`` and ``joint_covariance``.
+    """
+    n = n_descriptors
+    root = covariance_root(linkage, sigma)
+    unit = np.eye(linkage.shape[-1]) - linkage
+    return {
+        "linkage": linkage[..., n:, n:],
+        "sigma": sigma[..., n:],
+        "corrections": np.concatenate([constant[..., n:, None], linkage[..., n:, :n]], axis=-1),
+        "joint_mean": np.linalg.solve(unit, constant[..., None])[..., 0],
+        "joint_covariance": root @ np.swapaxes(root, -1, -2),
+    }

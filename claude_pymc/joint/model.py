@@ -13,7 +13,15 @@ from claude_pymc.errors import Notice, StatisticsError
 from claude_pymc.joint.ops import pattern_log_likelihood
 from claude_pymc.joint.priors import FLOOR, LKJPrior, ShrinkagePrior
 from claude_pymc.joint.spec import JointGaussian
-from claude_pymc.notation import BASIS, PARAMETERS, TARGET, TARGET_BIS, VARIABLE, VARIABLE_BIS
+from claude_pymc.notation import (
+    BASIS,
+    JOINT_COLUMNS,
+    PARAMETERS,
+    TARGET,
+    TARGET_BIS,
+    VARIABLE,
+    VARIABLE_BIS,
+)
 from claude_pymc.tables.statistics import PatternStats
 
 DATA = ("rows", "gram")
@@ -205,10 +213,12 @@ def _lkj_columns(spec: JointGaussian) -> tuple[Any, Any, Any]:
     upper = factor[::-1, ::-1]
     sigma = 1.0 / pt.diagonal(upper)
     linkage = -pt.triu(upper, 1).T * sigma[:, None]
-    below: Any = None
+    entries: Any = None
     if columns.entries:
-        below = pm.Normal("factor_x", 0.0, prior.t, dims="correction")
-    return linkage, sigma, -_matrices(spec, pt.zeros(len(columns.links)), below)[1] * sigma[:, None]
+        # R = sqrt(sigma) z with z ~ N(0, sigma t^2): halfway, as under `ShrinkagePrior`.
+        half = pt.sqrt(sigma[np.array([j for j, _ in columns.entries])])
+        entries = half * pm.Normal("correction_free", 0.0, prior.t * half, dims="correction")
+    return linkage, sigma, _matrices(spec, pt.zeros(len(columns.links)), entries)[1]
 
 
 def _flat_columns(spec: JointGaussian) -> tuple[Any, Any, Any]:
@@ -236,6 +246,9 @@ def _declare(spec: JointGaussian, linkage: Any, sigma: Any, corrections: Any) ->
     """Name everything a posterior carries, whichever prior it came from."""
     if spec.likelihood == "joint":
         n = len(spec.design.descriptors)
+        raw = (linkage, sigma, corrections[:, 0])
+        for (name, dims), value in zip(JOINT_COLUMNS.items(), raw, strict=True):
+            pm.Deterministic(name, value, dims=dims)
         root = _inverse(linkage) * sigma
         pm.Deterministic("joint_mean", (_inverse(linkage) @ corrections)[:, 0], dims=VARIABLE)
         pm.Deterministic("joint_covariance", root @ root.T, dims=(VARIABLE, VARIABLE_BIS))

@@ -22,7 +22,12 @@ from scipy.optimize import minimize
 
 from claude_pymc.errors import Notice, SamplingError
 from claude_pymc.joint.density import entry_groups, entry_sd, log_prior, sigma_of
-from claude_pymc.joint.gaussian import covariance_root, derived, precision_from_columns
+from claude_pymc.joint.gaussian import (
+    covariance_root,
+    derived,
+    precision_from_columns,
+    split_joint,
+)
 from claude_pymc.joint.model import data_of, groups
 from claude_pymc.joint.ops import pattern_numpy
 from claude_pymc.joint.posterior import JointPosterior
@@ -287,15 +292,10 @@ class _Problem:
         extra: dict[str, Any] = dict.fromkeys(JOINT_PARAMETERS)
         if spec.likelihood == "joint":
             names = list(spec.columns.variables)
-            root = covariance_root(linkage, sigma)
-            mean = np.linalg.solve(np.eye(self.d) - linkage, r)[:, 0]
-            for (name, dims), array in zip(
-                JOINT_PARAMETERS.items(), (mean, root @ root.T), strict=True
-            ):
-                extra[name] = xr.DataArray(array, dict.fromkeys(dims, names), dims)
-            n = len(design.descriptors)
-            r = np.hstack([r[n:], linkage[n:, :n]])
-            linkage, sigma = linkage[n:, n:], sigma[n:]
+            found = split_joint(linkage, sigma, r[:, 0], len(design.descriptors))
+            for name, dims in JOINT_PARAMETERS.items():
+                extra[name] = xr.DataArray(found[name], dict.fromkeys(dims, names), dims)
+            linkage, sigma, r = (found[n] for n in ("linkage", "sigma", "corrections"))
         others = derived(linkage, sigma, r)
         arrays = {"linkage": linkage, "sigma": sigma, "corrections": r}
         arrays |= {name: others[name] for name in ("coefficients", "covariance")}

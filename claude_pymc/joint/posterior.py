@@ -23,7 +23,15 @@ from claude_pymc.errors import CandidateError, Notice, SamplingError
 from claude_pymc.joint.gaussian import covariance_root, derived
 from claude_pymc.joint.prediction import Prediction
 from claude_pymc.joint.spec import JointGaussian
-from claude_pymc.notation import CANDIDATE, CHAIN, DRAW, PARAMETERS, SAMPLE, TARGET
+from claude_pymc.notation import (
+    CANDIDATE,
+    CHAIN,
+    DRAW,
+    JOINT_PARAMETERS,
+    PARAMETERS,
+    SAMPLE,
+    TARGET,
+)
 from claude_pymc.protocols import Kind
 from claude_pymc.tables.reading import numeric_columns
 from claude_pymc.tables.table import Table
@@ -76,15 +84,10 @@ class JointPosterior:
                 "draws and specification come from different fits",
                 "pass the specification that was sampled",
             )
-        self._linkage, sigma, corrections = (self._stack(posterior[name], name) for name in needed)
+        self._linkage, sigma, corrections = (self._stacked(name) for name in needed)
         self._root = covariance_root(self._linkage, sigma)
         others = derived(self._linkage, sigma, corrections)
         self._coefficients, self._covariance = others["coefficients"], others["covariance"]
-
-    @staticmethod
-    def _stack(values: xr.DataArray, name: str) -> np.ndarray:
-        array = values.transpose(CHAIN, DRAW, *PARAMETERS[name]).to_numpy()
-        return array.reshape(-1, *array.shape[2:])
 
     @property
     def descriptors(self) -> tuple[str, ...]:
@@ -115,6 +118,16 @@ class JointPosterior:
     def linkage(self) -> xr.DataArray:
         """C (chain, draw, target, target_bis): how much of a cheaper target carries over."""
         return self._named("linkage")
+
+    def draws_of(self, name: str) -> np.ndarray:
+        """Draws (sample, ...) of a quantity, or of "root" with covariance = root root'."""
+        known = {"root": self._root, "coefficients": self._coefficients, "linkage": self._linkage}
+        return known[name] if name in known else self._stacked(name)
+
+    def _stacked(self, name: str) -> np.ndarray:
+        dims = {**PARAMETERS, **JOINT_PARAMETERS}[name]
+        array = self.idata["posterior"].dataset[name].transpose(CHAIN, DRAW, *dims).to_numpy()
+        return array.reshape(-1, *array.shape[2:])
 
     def _named(self, name: str) -> xr.DataArray:
         shape = [self.idata["posterior"].sizes[dim] for dim in (CHAIN, DRAW)]

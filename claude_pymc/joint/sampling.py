@@ -15,11 +15,21 @@ from threadpoolctl import threadpool_limits
 
 from claude_pymc.errors import PosteriorWarning, SamplingError
 from claude_pymc.joint.convergence import convergence
-from claude_pymc.joint.gaussian import derived
+from claude_pymc.joint.gaussian import derived, split_joint
 from claude_pymc.joint.model import DATA, build_model, data_of
 from claude_pymc.joint.propriety import refuse_improper
 from claude_pymc.joint.spec import JointGaussian
-from claude_pymc.notation import CHAIN, DRAW, JOINT_PARAMETERS, PARAMETERS
+from claude_pymc.notation import (
+    BASIS,
+    CHAIN,
+    DRAW,
+    JOINT_COLUMNS,
+    JOINT_PARAMETERS,
+    PARAMETERS,
+    TARGET,
+    VARIABLE,
+    VARIABLE_BIS,
+)
 from claude_pymc.tables.statistics import PatternStats
 
 Backend = Literal["auto", "nutpie", "pymc"]
@@ -58,8 +68,9 @@ class Sampler:
         if backend == "auto":
             self.backend = "nutpie" if find_spec("nutpie") else "pymc"
         self.model = build_model(spec)
-        self._names = [v.name for v in self.model.free_RVs] + ["linkage", "sigma", "corrections"]
-        self._names += [name for name in JOINT_PARAMETERS if name in self.model.named_vars]
+        self._names = [v.name for v in self.model.free_RVs]
+        joint = spec.likelihood == "joint"
+        self._names += list(JOINT_COLUMNS) if joint else ["linkage", "sigma", "corrections"]
         self._compiled: Any = None
         if self.backend == "nutpie":
             import nutpie
@@ -124,7 +135,7 @@ class Sampler:
             _refuse_incomplete(tree, draws, self._names)
             if not bool(tree["sample_stats"]["diverging"].any()):
                 break
-        tree = _tidy(tree)
+        tree = _tidy(tree, self.spec)
         tree.attrs = {
             "spec": self.spec.to_json(),
             "data_hash": stats.digest,
@@ -281,12 +292,23 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _tidy(tree: xr.DataTree) -> xr.DataTree:
+def _tidy(tree: xr.DataTree, spec: JointGaussian) -> xr.DataTree:
     """Keep posterior and sample_stats, add the computed quantities, make attributes savable."""
     posterior = tree["posterior"].to_dataset()
     stats = tree["sample_stats"].to_dataset()
     stats = stats.drop_vars([n for n, v in stats.data_vars.items() if v.dtype.kind in "OUS"])
     stats = stats[[n for n, v in stats.data_vars.items() if v.dims == (CHAIN, DRAW)]]
+    if spec.likelihood == "joint":
+        names = spec.columns.variables
+        raw = [posterior[n].transpose(CHAIN, DRAW, *d).to_numpy() for n, d in JOINT_COLUMNS.items()]
+        found = split_joint(*raw, n_descriptors=len(spec.design.descriptors))
+        posterior = posterior.drop_vars(list(JOINT_COLUMNS))
+        posterior = posterior.assign_coords({VARIABLE: list(names), VARIABLE_BIS: list(names)})
+        design = {TARGET: spec.design.targets, BASIS: spec.design.terms}
+        posterior = posterior.assign_coords({dim: list(v) for dim, v in design.items()})
+        dims = PARAMETERS | JOINT_PARAMETERS
+        for name, values in found.items():
+            posterior[name] = ((CHAIN, DRAW, *dims[name]), values)
     columns = [
         posterior[name].transpose(CHAIN, DRAW, *PARAMETERS[name]).to_numpy()
         for name in ("linkage", "sigma", "corrections")

@@ -1,4 +1,4 @@
-"""Three pictures of a fit: prediction against experiment, the model's parameters, the chains."""
+"""Pictures: prediction against experiment, the model's parameters, chains, calibration."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from claude_pymc.joint.crossvalidation import CrossValidation
 from claude_pymc.joint.posterior import JointPosterior
+from claude_pymc.review.uniformity import band
 
 # Okabe-Ito: told apart by the colour-blind, and in grey by their lightness.
 BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#595959"
@@ -195,4 +196,48 @@ def plot_ranks(post: JointPosterior) -> Figure:
             x=0.01,
             ha="left",
         )
+    return figure
+
+
+def plot_calibration(ranks: Any, p_values: Mapping[str, float], level: float = 0.95) -> Figure:
+    """Deviation of the ranks of each quantity from uniformity, with the band that holds them.
+
+    Parameters
+    ----------
+    ranks : DataArray (simulation, quantity)
+        As :class:`claude_pymc.review.calibration.Calibration` holds them.
+    p_values : mapping of quantity to p-value
+    level : float
+        The whole curve of a calibrated quantity lies inside the band with this probability.
+    """
+    values = ranks.transpose("quantity", "simulation").to_numpy()
+    names = [str(name) for name in ranks["quantity"].to_numpy()]
+    n = values.shape[1]
+    z, low, high = band(n, level)
+    curves = {
+        name: (v[:, None] <= z).mean(axis=0) - z for name, v in zip(names, values, strict=True)
+    }
+    outside = [
+        k for k, curve in curves.items() if (curve < low - z).any() or (curve > high - z).any()
+    ]
+    worst = sorted(outside, key=lambda name: p_values[name])[:3]
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        axes = figure.add_subplot()
+        axes.fill_between(z, low - z, high - z, step="mid", color=BLUE, alpha=0.15, linewidth=0)
+        for name, curve in curves.items():
+            if name not in worst:
+                axes.plot(z, curve, color=GREY, linewidth=0.8, alpha=0.6)
+        for name, colour in zip(worst, (ORANGE, "#D55E00", "#CC79A7"), strict=False):
+            label = f"{name}, p = {p_values[name]:.2g}"
+            axes.plot(z, curves[name], color=colour, linewidth=1.6, label=label)
+        axes.axhline(0.0, color="black", linewidth=0.8)
+        axes.set_xlabel("normalised rank of the truth")
+        axes.set_ylabel("observed minus uniform")
+        axes.set_title(
+            f"{len(names)} quantities, {n} simulated data sets: "
+            f"{len(outside)} leave their {100 * level:.0f} % band"
+        )
+        if worst:
+            axes.legend(loc="best")
     return figure

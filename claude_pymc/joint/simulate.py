@@ -1,0 +1,122 @@
+"""Draws from the prior, and rows from given columns: what calibration and prior checks need."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from claude_pymc.errors import SpecError
+from claude_pymc.joint.density import entry_sd, sigma_of
+from claude_pymc.joint.gaussian import covariance_root, split_joint
+from claude_pymc.joint.model import groups
+from claude_pymc.joint.priors import LKJPrior, ShrinkagePrior
+from claude_pymc.joint.spec import JointGaussian
+from claude_pymc.tables.table import Table
+
+Truth = dict[str, np.ndarray]
+
+
+def draw_prior(spec: JointGaussian, rng: np.random.Generator) -> Truth:
+    """Draw C, sigma, R (and scales) of all variables once from the prior.
+
+    Returns
+    -------
+    dict
+        ``linkage`` (variable, variable), ``sigma`` (variable), ``corrections`` (variable, term)
+        and, under `ShrinkagePrior`, ``scale`` (group).
+
+    Raises
+    ------
+    SpecError
+        If the prior is improper.
+    """
+    prior, columns = spec.prior, spec.columns
+    d = len(columns.variables)
+    linkage, scale = np.zeros((d, d)), np.zeros(0)
+    if isinstance(prior, ShrinkagePrior):
+        sigma = sigma_of(spec, rng.normal(np.log(prior.noise), prior.noise_log_sd, d))
+        for j, k, mean in columns.links:
+            linkage[j, k] = rng.normal(mean, prior.linkage_sd)
+        scale = np.exp(rng.normal(np.log(prior.scale), prior.scale_log_sd, len(groups(spec))))
+    elif isinstance(prior, LKJPrior):
+        linkage, sigma = _draw_lkj(spec, prior, rng)
+    else:
+        raise SpecError(
+            "a proper prior to draw from",
+            f"{prior!r}",
+            "a flat prior has no draws",
+            "use ShrinkagePrior or LKJPrior",
+        )
+    sd = entry_sd(spec, sigma, scale)
+    assert sd is not None
+    corrections = np.zeros((d, len(columns.terms)))
+    corrections[tuple(np.array(columns.entries, dtype=int).reshape(-1, 2).T)] = rng.normal(0, sd)
+    found = {"linkage": linkage, "sigma": sigma, "corrections": corrections}
+    return {**found, "scale": scale} if isinstance(prior, ShrinkagePrior) else found
+
+
+def _draw_lkj(
+    spec: JointGaussian, prior: LKJPrior, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """C and sigma from a Cholesky factor L of Lambda = S K S, built stick by stick."""
+    columns = spec.columns
+    d, p = len(columns.variables), len(columns.terms)
+    factor = np.zeros((d, d))  # factor[k, j]: row of variable k, column of variable j >= k
+    for k in range(d):
+        left = np.exp(rng.normal(-np.log(prior.noise), prior.noise_log_sd))
+        for j in range(d - 1, k, -1):
+            if any((j, k) == link[:2] for link in columns.links):
+                a = prior.beta_shape(d - j, p, d)
+                rho = 2.0 * rng.beta(a, a) - 1.0
+                factor[k, j] = left * rho
+                left *= np.sqrt(1.0 - rho**2)
+        factor[k, k] = left
+    sigma = 1.0 / np.diag(factor)
+    return -np.tril(factor.T, -1) * sigma[:, None], sigma
+
+
+def simulate_rows(
+    spec: JointGaussian, truth: Truth, layout: Table, rng: np.random.Generator
+) -> Table:
+    """Rows of the model with the columns ``truth``, where ``layout`` has values.
+
+    ``layout`` gives the descriptors and says which targets (under "joint": also which descriptors)
+    are measured; its values of whatever is simulated are not read.
+    """
+    design = spec.design
+    root = covariance_root(truth["linkage"], truth["sigma"])
+    mean = np.linalg.solve(np.eye(len(root)) - truth["linkage"], truth["corrections"])
+    noise = rng.standard_normal((len(layout), len(root))) @ root.T
+    order = [layout.descriptors.index(name) for name in design.descriptors]
+    x, n = layout.x[:, order], len(design.descriptors)
+    if spec.likelihood == "joint":
+        z = mean[:, 0] + noise
+        x, y = np.where(np.isnan(x), np.nan, _from_domain(spec, z[:, :n])), z[:, n:]
+    else:
+        y = design.phi(x) @ mean.T + noise
+    missing = np.full((len(layout), len(design.targets)), True)
+    for j, name in enumerate(design.targets):
+        if name in layout.targets:
+            missing[:, j] = np.isnan(layout.y[:, layout.targets.index(name)])
+    values = np.where(missing, np.nan, design.from_model(y))
+    return Table(design.descriptors, design.targets, x, values, (), dict(design.units))
+
+
+def named_truth(spec: JointGaussian, truth: Truth) -> Truth:
+    """Return the columns under the names and shapes that a posterior has."""
+    if spec.likelihood == "conditional":
+        return truth
+    return split_joint(
+        truth["linkage"],
+        truth["sigma"],
+        truth["corrections"][:, 0],
+        len(spec.design.descriptors),
+    )
+
+
+def _from_domain(spec: JointGaussian, u: np.ndarray) -> np.ndarray:
+    """Descriptors in their units from the modelled scale."""
+    if not spec.design.bounds:
+        return u
+    low, high = np.array(spec.design.bounds).T
+    start, end = spec.design.basis.domain
+    return low + (u - start) / (end - start) * (high - low)
