@@ -10,7 +10,7 @@ export MKL_NUM_THREADS := 1
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test accuracy lint notebooks clean distclean
+.PHONY: help install demo test slow calibration accuracy lint notebooks clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -29,9 +29,15 @@ demo: install ## fit, predict and propose on the data shipped with the package, 
 	$(BIN)/claude-pymc demo --out out/demo --overwrite
 
 test: install ## run the tests
-	$(BIN)/python -m pytest -m "not speed" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not speed and not slow" -n 2 --dist loadfile
 	$(BIN)/python -m pytest --doctest-modules claude_pymc
 	$(BIN)/python -m pytest -m speed
+
+slow: install ## statistical tests: calibration of six models, the studies of models/ (minutes)
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --durations 0
+
+calibration: install ## simulation-based calibration with 300 data sets each (an hour), into out/
+	$(BIN)/python tests/calibrate_all.py 300
 
 accuracy: install ## elements: this package beside three peers, on the same folds
 	$(BIN)/python tests/elements_accuracy.py

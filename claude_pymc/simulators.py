@@ -110,9 +110,9 @@ def magnet(
     seed: Seed = 0,
     *,
     n_sim: int = 60,
-    n_compositions: int = 20,
+    n_compositions: int = 30,
     n_temperatures: int = 2,
-    noise: Pair = (0.01, 0.02),
+    noise: Pair = (0.003, 0.01),
 ) -> Table:
     """Draw a synthetic study of the shape of the slides' (R,R')(Fe,Co,M)12 magnets.
 

@@ -35,6 +35,7 @@ KEYS: dict[str, tuple[str, ...]] = {
         "bounds",
         "candidates",
         "prior",
+        "likelihood",
         "objective",
         "wants",
         "rules",
@@ -66,6 +67,8 @@ class Study:
     candidates : dict of descriptor to (low, high, number)
         Mesh of candidates; empty: the rows of the table.
     prior : Prior
+    likelihood : "conditional" or "joint"
+        "joint" takes rows that lack descriptors.
     objective : Objective
     wants : dict of target to number
     rules : dict of target to rule
@@ -93,6 +96,7 @@ class Study:
     candidates: dict[str, tuple[float, float, int]] = field(default_factory=dict)
     wants: dict[str, int] = field(default_factory=dict)
     rules: dict[str, str] = field(default_factory=dict)
+    likelihood: str = "conditional"
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Study:
@@ -168,6 +172,7 @@ class Study:
             candidates={k: tuple(v) for k, v in content.get("candidates", {}).items()},
             wants=dict(content.get("wants", {})) or {data["targets"][-1]: 1},
             rules=dict(content.get("rules", {})),
+            likelihood=content.get("likelihood", "conditional"),
         )
 
     def table(self, path: str | Path | None = None) -> Table:
@@ -212,8 +217,9 @@ class Study:
             transforms=self.transforms,
             quantities=self.quantities,
             bounds=self.bounds,
+            missing_descriptors=self.likelihood == "joint",
         )
-        return JointGaussian(design, self.prior)
+        return JointGaussian(design, self.prior, self.likelihood)
 
 
 def _objective(content: Mapping[str, Any], targets: list[str]) -> Objective:
@@ -282,6 +288,8 @@ def _check_values(content: Mapping[str, Any]) -> None:
         for key, value in content.get(section, {}).items():
             if not fits(value):
                 raise _wrong_type(f"{key} in [{section}]", expected, value)
+    if not isinstance(content.get("likelihood", ""), str):
+        raise _wrong_type("likelihood", "a text", content["likelihood"])
     for section, key in (
         ("data", "file"),
         ("data", "labels"),

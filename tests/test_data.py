@@ -35,7 +35,7 @@ def test_elements_have_the_rows_that_the_readme_counts():
         ("toy_pair", 10, 5),
         ("sine_pair", 60, 15),
         ("sine_line", 20, 5),
-        ("magnet", 60, 40),
+        ("magnet", 60, 60),
         ("perovskite", 28, 11),
     ],
 )

@@ -38,6 +38,8 @@ ROOMS |= {
     "__main__": 9,
 }
 MAY_DEFER = ("", "cli")  # the root loads its public names lazily, the command its heavy verbs
+# A module that needs an optional dependency is imported where it is used; the edge counts.
+OPTIONAL = {("claude_pymc.joint.sampling", "claude_pymc.joint.numpyro_backend")}
 HEAVY = "pandas xarray pymc pytensor arviz matplotlib scipy numba nutpie".split()
 MAX_LINES = 400
 
@@ -112,7 +114,8 @@ def faults_of(package: Path) -> list[str]:
         for node in ast.walk(tree):
             for target in imported(node, module, path, known):
                 rank, below, edge = rank_of(module), rank_of(target), f"{module} -> {target}"
-                if node in inner and room_of(module) not in MAY_DEFER:
+                optional = (module, target) in OPTIONAL
+                if node in inner and room_of(module) not in MAY_DEFER and not optional:
                     faults.append(f"{edge}: deferred into a function")
                 if room_of(target) == "":
                     faults.append(f"{edge}: imports the root of the package")

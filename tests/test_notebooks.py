@@ -7,9 +7,14 @@ import pytest
 from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
+SLOW = ("01_paper",)
+BOOKS = [
+    pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in SLOW else [])
+    for path in sorted(FOLDER.glob("*.ipynb"))
+]
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.ipynb")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", BOOKS)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the kernel's own event loop
 def test_notebook_runs_and_was_committed_with_its_pictures(path, tmp_path):
     book = nbformat.read(path, as_version=4)

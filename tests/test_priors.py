@@ -317,8 +317,10 @@ def test_json_round_trip(prior):
 
 
 def test_an_unknown_prior_or_field_is_refused():
-    with pytest.raises(SpecError, match=r"a prior of kind \['lkj', 'shrinkage'\]\n.*'flat'"):
-        prior_from_dict({"kind": "flat"})
+    with pytest.raises(
+        SpecError, match=r"a prior of kind \['flat', 'lkj', 'shrinkage'\]\n.*'wide'"
+    ):
+        prior_from_dict({"kind": "wide"})
     with pytest.raises(SpecError, match=r"fields \['eta', 'noise', 'noise_log_sd', 't'\]\n.*'nu'"):
         prior_from_dict({"kind": "lkj", "nu": 1.0})
     with pytest.raises(SpecError, match="positive number for eta"):

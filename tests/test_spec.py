@@ -27,8 +27,8 @@ def test_describe_says_model_zeros_scaling_and_prior():
     lines = JointGaussian(DESIGN).describe().split("\n")
     for line in (
         "  cheap = R(1, x, x^2) + noise",
-        "  sim = c * cheap + R(1, x) + noise",
-        "  exp = c * cheap + c * sim + noise",
+        "  sim = c[sim, cheap] * cheap + R(1, x) + noise",
+        "  exp = c[exp, cheap] * cheap + c[exp, sim] * sim + noise",
         "  cheap: none",
         "  sim: x^2",
         "  exp: 1, x, x^2",
@@ -81,8 +81,8 @@ def test_specifications_round_trip(prior):
     [
         (dict(format=FORMAT + 1), rf"format {FORMAT} or older\n +got format {FORMAT + 1}"),
         (dict(format="1"), "written by JointGaussian"),
-        (dict(likelihood="joint"), "likelihood 'conditional'\n +got 'joint'"),
-        (dict(prior={"kind": "flat"}), r"kind \['lkj', 'shrinkage'\]\n +got 'flat'"),
+        (dict(likelihood="both"), "likelihood among .*\n +got 'both'"),
+        (dict(prior={"kind": "jeffreys"}), r"kind \['flat', 'lkj', 'shrinkage'\]\n +got 'jeff"),
         (dict(prior={"kind": "lkj", "nu": 1}), "fields .*'eta'.*\n +got 'nu'"),
         (dict(prior={"kind": "lkj", "eta": -1}), "positive number for eta\n +got -1"),
         (dict(design={**DESIGN.to_dict(), "extra": 1}), "written by JointGaussian"),
@@ -115,5 +115,5 @@ def test_priors_need_positive_numbers(prior, name, value):
 
 @pytest.mark.parametrize("prior", [ShrinkagePrior, None, "lkj"])
 def test_a_prior_is_an_instance(prior):
-    with pytest.raises(SpecError, match="a ShrinkagePrior or an LKJPrior"):
+    with pytest.raises(SpecError, match="a ShrinkagePrior, an LKJPrior or a FlatPrior"):
         JointGaussian(DESIGN, prior)

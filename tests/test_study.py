@@ -183,8 +183,8 @@ def test_what_a_study_cannot_say(tmp_path, text, word):
 def test_errors_of_prior_and_basis_keep_their_kind(tmp_path):
     with pytest.raises(SpecError, match="'etaa'"):
         study(tmp_path, DATA + "[prior]\nkind = 'lkj'\netaa = 1\n")
-    with pytest.raises(SpecError, match="'flat'"):
-        study(tmp_path, DATA + "[prior]\nkind = 'flat'\n")
+    with pytest.raises(SpecError, match="'wide'"):
+        study(tmp_path, DATA + "[prior]\nkind = 'wide'\n")
     with pytest.raises(DesignError, match="'fourier'"):
         study(tmp_path, DATA + "[basis]\nkind = 'fourier'\n").spec(table())
     with pytest.raises(DesignError, match="degree as a whole number"):

@@ -7,7 +7,7 @@ import warnings
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
@@ -32,7 +32,7 @@ from claude_pymc.notation import (
 )
 from claude_pymc.tables.statistics import PatternStats
 
-Backend = Literal["auto", "nutpie", "pymc"]
+Backend = Literal["auto", "nutpie", "pymc", "numpyro"]
 
 # Tried in this order until no draw diverges; the last result is kept whatever it is.
 TARGET_ACCEPT = (0.95, 0.99, 0.998)
@@ -45,8 +45,8 @@ class Sampler:
     Parameters
     ----------
     spec : JointGaussian
-    backend : "auto", "nutpie" or "pymc"
-        "auto" takes nutpie where it is installed.
+    backend : "auto", "nutpie", "pymc" or "numpyro"
+        "auto" takes nutpie where it is installed; "numpyro" needs the extra ``jax``.
 
     Examples
     --------
@@ -56,12 +56,19 @@ class Sampler:
     """
 
     def __init__(self, spec: JointGaussian, backend: Backend = "auto") -> None:
-        if backend not in ("auto", "nutpie", "pymc"):
+        if backend not in get_args(Backend):
             raise SamplingError(
-                "a backend among 'auto', 'nutpie', 'pymc'",
+                f"a backend among {list(get_args(Backend))}",
                 f"{backend!r}",
                 "a typing error",
                 "choose one of them",
+            )
+        if backend in ("nutpie", "numpyro") and not find_spec(backend):
+            raise SamplingError(
+                f"the package {backend} for backend={backend!r}",
+                "it is not installed",
+                "it comes with an extra, or has no wheel for this machine",
+                "pip install 'claude-pymc[jax]'" if backend == "numpyro" else "use backend='auto'",
             )
         self.spec = spec
         self.backend = backend
@@ -77,6 +84,10 @@ class Sampler:
 
             with threadpool_limits(1, user_api="blas"):
                 self._compiled = nutpie.compile_pymc_model(self.model, var_names=self._names)
+        elif self.backend == "numpyro":
+            from claude_pymc.joint.numpyro_backend import NumpyroModel
+
+            self._compiled = NumpyroModel(self.model, self._names)
 
     def draw(
         self,
@@ -129,7 +140,7 @@ class Sampler:
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
         tries = TARGET_ACCEPT if target_accept is None else (target_accept,)
-        run = self._nutpie if self.backend == "nutpie" else self._pymc
+        run = {"nutpie": self._nutpie, "pymc": self._pymc}.get(self.backend, self._numpyro)
         for accept in tries:
             tree = run(data, draws, tune, chains, seed, accept, progress)
             _refuse_incomplete(tree, draws, self._names)
@@ -181,6 +192,18 @@ class Sampler:
             except BaseException:
                 running.cancel()
                 raise
+
+    def _numpyro(
+        self,
+        data: dict[str, np.ndarray],
+        draws: int,
+        tune: int,
+        chains: int,
+        seed: int,
+        accept: float,
+        progress: bool,
+    ) -> xr.DataTree:
+        return self._compiled.draw(data, draws, tune, chains, seed, accept, progress)
 
     def _pymc(
         self,
@@ -284,7 +307,7 @@ def _refuse_incomplete(tree: Any, draws: int, names: list[str]) -> None:
 def versions() -> dict[str, str]:
     """Versions of the packages a posterior depends on."""
     found = {}
-    for name in ("claude-pymc", "pymc", "pytensor", "nutpie", "numpy", "numba"):
+    for name in ("claude-pymc", "pymc", "pytensor", "nutpie", "numpyro", "jax", "numpy", "numba"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -301,7 +324,7 @@ def _tidy(tree: xr.DataTree, spec: JointGaussian) -> xr.DataTree:
     if spec.likelihood == "joint":
         names = spec.columns.variables
         raw = [posterior[n].transpose(CHAIN, DRAW, *d).to_numpy() for n, d in JOINT_COLUMNS.items()]
-        found = split_joint(*raw, n_descriptors=len(spec.design.descriptors))
+        found = split_joint(raw[0], raw[1], raw[2], len(spec.design.descriptors))
         posterior = posterior.drop_vars(list(JOINT_COLUMNS))
         posterior = posterior.assign_coords({VARIABLE: list(names), VARIABLE_BIS: list(names)})
         design = {TARGET: spec.design.targets, BASIS: spec.design.terms}

@@ -22,7 +22,7 @@ def draw_prior(spec: JointGaussian, rng: np.random.Generator) -> Truth:
     -------
     dict
         ``linkage`` (variable, variable), ``sigma`` (variable), ``corrections`` (variable, term)
-        and, under `ShrinkagePrior`, ``scale`` (group).
+        and, under `ShrinkagePrior`, ``scale`` (group) unless there is no group.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def draw_prior(spec: JointGaussian, rng: np.random.Generator) -> Truth:
     corrections = np.zeros((d, len(columns.terms)))
     corrections[tuple(np.array(columns.entries, dtype=int).reshape(-1, 2).T)] = rng.normal(0, sd)
     found = {"linkage": linkage, "sigma": sigma, "corrections": corrections}
-    return {**found, "scale": scale} if isinstance(prior, ShrinkagePrior) else found
+    return {**found, "scale": scale} if len(scale) else found
 
 
 def _draw_lkj(

@@ -154,11 +154,9 @@ class JointGaussian:
             names = ", ".join(design.descriptors)
             lines.append(f"  ({names}) ~ Gaussian with free mean and covariance; may be missing")
         for j, target in enumerate(design.targets):
-            several = len(design.targets) > 2
             parts = [
-                f"c{k + 1 if several else ''} * {design.targets[k]}"
-                for i, k, _ in self.links
-                if i == j
+                f"{'c' if len(self.links) == 1 else f'c[{target}, {name}]'} * {name}"
+                for name in (design.targets[k] for i, k, _ in self.links if i == j)
             ]
             if design.corrections[j]:
                 parts.append(f"R({', '.join(design.corrections[j])})")
