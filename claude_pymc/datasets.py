@@ -30,7 +30,7 @@ def shipped(kind: str, name: str, suffix: str) -> Path:
 
 
 def load_dataset(name: str) -> pd.DataFrame:
-    """Load a shipped table: "elements", "sine_pair" or "toy_pair" (see ``data/README.md``).
+    """Load a shipped table by the stem of its file; ``data/README.md`` lists them.
 
     Examples
     --------

@@ -1,8 +1,9 @@
 """The pattern-wise likelihood in JAX: importing this module registers it for pytensor's JAX linker.
 
 The formulas are those of `claude_pymc.joint.ops`, for all patterns at once: a missing target is a
-row of zeros, and the length of that row is set to one. The analytic gradient stands in for JAX's
-own, which is up to twice as slow; derivatives of that gradient are JAX's.
+row of zeros whose length is set to one. Loops over targets are scans, so that compilation takes no
+longer for many targets. The analytic gradient stands in for JAX's own, which is up to twice as
+slow; derivatives of that gradient are JAX's.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from pytensor.link.jax.dispatch import jax_funcify
 
 from claude_pymc.joint.gaussian import LOG_2PI
@@ -39,44 +41,45 @@ def value_and_gradients(
     expected = (d, d), (d,), (patterns, d), (patterns, p + d, p + d)
     if (linkage.shape, sigma.shape, rows.shape, gram.shape) != expected:
         raise ValueError(MISFIT)
-    below = jnp.tril(linkage, -1)
+    below, unit, places = jnp.tril(linkage, -1), jnp.eye(d), jnp.arange(d)
     sound = jnp.isfinite(below).all() & ((sigma > TINY) & (sigma < jnp.inf)).all()
+
+    def substitute(full: jax.Array, j: jax.Array) -> tuple[jax.Array, None]:
+        return full + below[:, j, None] * full[j], None
+
     # (W, A) = T^-1 (R, diag(sigma)), by substitution from the cheapest target on.
-    full = [*jnp.concatenate([corrections, jnp.diag(sigma)], axis=1)]
-    for j in range(d):
-        for k in range(j):
-            full[j] += below[j, k] * full[k]
+    full = jnp.concatenate([corrections, jnp.diag(sigma)], axis=1)
+    full, _ = lax.scan(substitute, full, places)
+
+    def orthogonalise(factors: jax.Array, i: jax.Array) -> tuple[jax.Array, jax.Array]:
+        row = factors[:, i]
+        square = (row[:, p + d :] ** 2).sum(axis=1)
+        length = jnp.sqrt(jnp.where(rows[:, i] > 0, square, 1.0))
+        row = (row / jnp.where(length > TINY, length, 1.0)[:, None])[:, None]
+        dots = (factors[..., p + d :] * row[..., p + d :]).sum(axis=2, keepdims=True)
+        others = factors - jnp.where(places[:, None] > i, dots, 0.0) * row
+        return jnp.where(places[:, None] == i, row, others), length
+
     # Rows of U = L^-1 (-W_G, I) and of Q, side by side because both change alike: A_G = L Q.
-    value, unit = jnp.zeros(()), jnp.eye(d)
-    factors: list[jax.Array] = []
-    for i in range(d):
-        present = rows[:, i : i + 1] > 0
-        row = jnp.where(present, jnp.concatenate([-full[i][:p], unit[i], full[i][p:]]), 0.0)
-        for other in factors:
-            row -= (row[:, p + d :] * other[:, p + d :]).sum(axis=1, keepdims=True) * other
-        square = (row[:, p + d :] ** 2).sum(axis=1, keepdims=True)
-        length = jnp.sqrt(jnp.where(present, square, 1.0))
-        regular = (length > TINY) & (length < jnp.inf)
-        sound &= regular.all()
-        length = jnp.where(regular, length, 1.0)
-        value -= (rows[:, i : i + 1] * (0.5 * LOG_2PI + jnp.log(length))).sum()
-        factors.append(row / length)
-    u, q = jnp.split(jnp.stack(factors, axis=1), [p + d], axis=2)
+    factors = jnp.concatenate([-full[:, :p], unit, full[:, p:]], axis=1)
+    factors = jnp.where(rows[..., None] > 0, factors, 0.0)
+    factors, lengths = lax.scan(orthogonalise, factors, places)
+    u, q = jnp.split(factors, [p + d], axis=2)
     v = u @ gram
-    value -= 0.5 * (u * v).sum()
-    sound &= jnp.isfinite(value)
+    value = -(rows.T * (0.5 * LOG_2PI + jnp.log(lengths))).sum() - 0.5 * (u * v).sum()
+    sound &= ((lengths > TINY) & (lengths < jnp.inf)).all() & jnp.isfinite(value)
+
+    def back(g: jax.Array, j: jax.Array) -> tuple[jax.Array, None]:
+        return g + below[j, :, None] * g[j], None
+
     # L^-T (V_x, (V U' - n I) Q), where L^-1 is the part of U that multiplies targets. Small sums
     # are written out, because XLA fuses them as it does not fuse matrix products.
     inner = (v[:, :, None] * u[:, None]).sum(axis=3) - unit * rows[:, None]
     g_root = (inner[..., None] * q[:, None]).sum(axis=2)
     spent = jnp.concatenate([v[..., :p], g_root], axis=2)
-    g = [*(u[..., p:, None] * spent[:, :, None]).sum(axis=(0, 1))]
-    for j in reversed(range(d)):
-        for i in range(j + 1, d):
-            g[j] += below[i, j] * g[i]
-    gradient = jnp.stack(g)
-    g_linkage = jnp.tril(gradient @ jnp.stack(full).T, -1)
-    results = g_linkage, jnp.diagonal(gradient[:, p:]), gradient[:, :p]
+    g = (u[..., p:, None] * spent[:, :, None]).sum(axis=(0, 1))
+    g, _ = lax.scan(back, g, places, reverse=True)
+    results = jnp.tril(g @ full.T, -1), jnp.diagonal(g[:, p:]), g[:, :p]
     return jnp.where(sound, value, -jnp.inf), *(jnp.where(sound, r, jnp.nan) for r in results)
 
 

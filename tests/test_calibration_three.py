@@ -1,0 +1,12 @@
+"""Simulation-based calibration of compiled samplers with three targets; two targets have their own file."""
+
+import pytest
+from calibration_cases import CASES, check_case
+
+pytestmark = pytest.mark.slow
+HERE = [case for case in CASES if case.d == 3]
+
+
+@pytest.mark.parametrize("case", HERE, ids=lambda case: case.name)
+def test_ranks_of_the_truth_are_uniform(case):
+    check_case(case)
