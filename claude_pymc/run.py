@@ -22,6 +22,7 @@ from claude_pymc.acquisition.propose import propose
 from claude_pymc.errors import CandidateError, StudyError
 from claude_pymc.joint.crossvalidation import CrossValidation, cross_validate
 from claude_pymc.joint.posterior import JointPosterior
+from claude_pymc.joint.propriety import refuse_improper
 from claude_pymc.joint.sampling import Sampler
 from claude_pymc.review.diagnostics import Diagnostics, diagnose
 from claude_pymc.review.plots import plot_parameters, plot_predictions, plot_ranks
@@ -87,6 +88,7 @@ def fit(
     """
     spec = study.spec(table)
     stats = PatternStats.from_table(table, spec.design)
+    refuse_improper(spec, stats)
     stage("compiling the model (up to a minute the first time, then from a cache)")
     sampler = Sampler(spec)
     stage("sampling the posterior")

@@ -10,7 +10,9 @@ import pytest
 from fakes import STUDY, FakeSampler, call, content, small_csv
 
 from claude_pymc import run
-from claude_pymc.errors import StatisticsError
+from claude_pymc.errors import Notice, StatisticsError
+from claude_pymc.joint.model import build_model
+from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.tables.basis import Polynomial
 from claude_pymc.tables.design import Design
 from claude_pymc.tables.statistics import PatternStats
@@ -98,6 +100,27 @@ MUST_FAIL = {
     "a study without targets": (
         ROWS, STUDY.replace('targets = ["sim", "exp"]', ""), "StudyError", "None",
         "a list of column names for targets",
+    ),
+    "a nonlinear basis under joint": (
+        ROWS, 'likelihood = "joint"\n' + STUDY + '[prior]\nkind = "lkj"\n', "DesignError",
+        r"'x\^2'", r"Polynomial\(degree=1\)",
+    ),
+    "the default prior under joint": (
+        ROWS, ('likelihood = "joint"\n' + STUDY).replace("degree = 2", "degree = 1"), "SpecError",
+        "ShrinkagePrior", "LKJPrior",
+    ),
+    "a likelihood that does not exist": (
+        ROWS, 'likelihood = "marginal"\n' + STUDY, "SpecError", "'marginal'", "'conditional'",
+    ),
+    "a flat prior that rows do not determine": (
+        small_csv(measured=2), STUDY + '[prior]\nkind = "flat"\n', "SamplingError",
+        r"'exp': 1 rows together with \['sim'\] of rank 1, 2 short of 3", "a proper prior",
+    ),
+    "two values of a descriptor, one of them missing, under joint": (
+        every("x", "0.5").replace("0.5", "", 1),
+        ('likelihood = "joint"\n' + STUDY).replace("degree = 2", "degree = 1")
+        + '[prior]\nkind = "lkj"\n',
+        "DesignError", "0.5 in all", "'x' that varies",
     ),
     "a rule that does not exist": (
         ROWS, STUDY + '[rules]\nexp = "best"\n', "StudyError", "'best'", "'log_ei'",
@@ -230,3 +253,16 @@ def test_more_removed_than_there_is():
         left - one
     with pytest.raises(StatisticsError, match="rows that are not among those"):
         left - part
+
+
+def test_corrections_everywhere_and_no_shared_row_are_allowed_and_said(rng):
+    x = rng.uniform(size=(12, 1))
+    y = rng.normal(size=(12, 2))
+    y[:6, 0] = y[6:, 1] = np.nan
+    table = Table(["x"], ["sim", "exp"], x, y)
+    design = Design.from_table(table, Polynomial(degree=1), {"exp": ["1", "x"]})
+    stats = PatternStats.from_table(table, design)
+    with pytest.warns(Notice, match="the linkage of 'exp' is not identified"):
+        build_model(JointGaussian(design), stats)
+    fewer = Design.from_table(table, Polynomial(degree=1), {"exp": ["1"]})
+    build_model(JointGaussian(fewer), PatternStats.from_table(table, fewer))  # no notice: an error

@@ -276,6 +276,7 @@ def sample(
         raise SamplingError(
             "method 'auto' or 'nuts'", f"{method!r}", "a typing error", "use method='auto'"
         )
+    refuse_improper(spec, stats)  # before a minute of compilation
     tree = Sampler(spec, backend).draw(
         stats,
         draws=draws,
