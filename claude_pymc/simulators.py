@@ -209,7 +209,8 @@ def truth(name: str, x: Any, parameters: PerovskiteTruth | None = None) -> np.nd
     """Return the targets of a synthetic study without noise, (row, target).
 
     ``x`` is a Table, a DataFrame with the descriptors, or an array (row, descriptor). What is
-    measured of a magnet is NaN where T is. ``parameters`` are a perovskite's; others have none.
+    measured of a magnet is NaN where T is. ``parameters`` are a perovskite's, which each seed draws
+    anew (``perovskite(seed).truth_parameters``): without them what is measured is NaN.
 
     Examples
     --------
@@ -227,7 +228,10 @@ def truth(name: str, x: Any, parameters: PerovskiteTruth | None = None) -> np.nd
             "the rows are those of another study",
             "give one column for each descriptor",
         )
-    return study.truth(values, parameters or PerovskiteTruth())
+    found = study.truth(values, parameters or PerovskiteTruth())
+    if name == "perovskite" and parameters is None:
+        found[:, 1] = np.nan
+    return found
 
 
 def _toy_truth(x: np.ndarray, _: PerovskiteTruth) -> np.ndarray:

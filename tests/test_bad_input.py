@@ -262,7 +262,7 @@ def test_corrections_everywhere_and_no_shared_row_are_allowed_and_said(rng):
     table = Table(["x"], ["sim", "exp"], x, y)
     design = Design.from_table(table, Polynomial(degree=1), {"exp": ["1", "x"]})
     stats = PatternStats.from_table(table, design)
-    with pytest.warns(Notice, match="the linkage of 'exp' is not identified"):
+    with pytest.warns(Notice, match="linkage of 'exp' to 'sim' is not identified"):
         build_model(JointGaussian(design), stats)
     fewer = Design.from_table(table, Polynomial(degree=1), {"exp": ["1"]})
     build_model(JointGaussian(fewer), PatternStats.from_table(table, fewer))  # no notice: an error

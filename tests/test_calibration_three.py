@@ -1,4 +1,4 @@
-"""Simulation-based calibration of compiled samplers with three targets; two targets have their own file."""
+"""Simulation-based calibration of compiled samplers with three targets."""
 
 import pytest
 from calibration_cases import CASES, check_case

@@ -1,4 +1,4 @@
-"""Simulation-based calibration of compiled samplers with two targets; three targets have their own file."""
+"""Simulation-based calibration of compiled samplers with two targets."""
 
 import pytest
 from calibration_cases import CASES, check_case, check_wrong_sampler

@@ -20,7 +20,9 @@ def make_spec(prior, d, joint=False, corrections=None):
     bounds = {"a": (-1, 1), "b": (-1, 1)} if joint else {"a": (-1, 1)}
     basis = cp.Polynomial(degree=1 if joint else 2)
     quantities = dict(zip(names, ["q", "other", "q"], strict=False))
-    design = cp.Design.from_bounds(bounds, names, basis, corrections, quantities=quantities)
+    design = cp.Design.from_bounds(
+        bounds, names, basis, corrections, quantities=quantities, missing_descriptors=joint
+    )
     return cp.JointGaussian(design, prior, "joint" if joint else "conditional")
 
 

@@ -19,7 +19,10 @@ def flat(d, p, sets, likelihood="conditional"):
     chosen = [terms[:k] if isinstance(k, int) else list(k) for k in sets]
     names = [f"y{j + 1}" for j in range(d)]
     corrections = dict(zip(names, chosen, strict=True))
-    design = cp.Design.from_bounds({"x": (-1, 1)}, names, cp.Polynomial(degree=p - 1), corrections)
+    basis, joint = cp.Polynomial(degree=p - 1), likelihood == "joint"
+    design = cp.Design.from_bounds(
+        {"x": (-1, 1)}, names, basis, corrections, missing_descriptors=joint
+    )
     return cp.JointGaussian(design, cp.FlatPrior(), likelihood)
 
 

@@ -121,7 +121,8 @@ def test_description_and_json():
     [
         (2, PRIOR, "joint", False, r"linear in them(.|\n)*to do use likelihood='conditional'"),
         (1, cp.ShrinkagePrior(), "joint", True, r"LKJPrior or a FlatPrior(.|\n)*cp.LKJPrior\(\)"),
-        (1, PRIOR, "conditional", True, r"'conditional'\n.*every descriptor(.|\n)*'joint'"),
+        (1, PRIOR, "conditional", True, r"missing_descriptors=True(.|\n)*'conditional' and True"),
+        (1, PRIOR, "joint", False, r"missing_descriptors=True(.|\n)*got 'joint' and False"),
         (1, PRIOR, "both", False, r"\['conditional', 'joint'\]\n +got 'both'"),
     ],
 )

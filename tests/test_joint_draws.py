@@ -16,6 +16,8 @@ from claude_pymc.joint.model import build_model
 from claude_pymc.joint.simulate import draw_prior
 from claude_pymc.notation import JOINT_COLUMNS
 
+NAN = np.nan
+
 
 @pytest.fixture(scope="module")
 def sampler():
@@ -73,6 +75,37 @@ def test_prediction_is_the_mean_given_the_descriptors(tree):
     assert (found[..., 0].std(axis=0) < 0.5).all()
 
 
+@pytest.mark.parametrize("given", [None, "sim", "exp"])
+def test_missing_descriptors_are_integrated_out(tree, given):
+    """Means and densities of every pattern of known variables, by the joint Gaussian of a draw."""
+    post = cp.JointPosterior(tree)
+    z = np.array([[0.5, -1.0], [NAN, 1.0], [0.5, NAN], [NAN, NAN]])
+    z = np.hstack([z, [[2.0, NAN] if given == "sim" else [NAN, 2.0 if given else NAN]] * 4])
+    known = {given: [2.0] * 4} if given else None
+    found = post.predict(z[:, :2], given=known).draws.to_numpy()
+    target = "sim" if given == "exp" else "exp"
+    frame = cp.Table(XS, [target], z[:, :2], np.full((4, 1), 0.3))
+    density = post.log_predictive_density(frame, target, known)
+    dataset, location, scale = tree["posterior"], *([0, 0, *v] for v in ([1, 1], [1.5, 1.5]))
+    scale[:2] = 3.0, 3.0
+    means, covs = (dataset[f"joint_{k}"].to_numpy() for k in ("mean", "covariance"))
+    means, covs = means.reshape(-1, 4) * scale + location, covs.reshape(-1, 4, 4)
+    covs = covs * np.outer(scale, scale)
+    j, log_p = (XS + YS).index(target), np.empty((len(means), 4))
+    for s, (mean, cov) in enumerate(zip(means, covs, strict=True)):
+        for i, row in enumerate(z):
+            g = np.isfinite(row)
+            gain = cov[:, g] @ np.linalg.inv(cov[np.ix_(g, g)])
+            centre = mean + gain @ (row - mean)[g]
+            if s % 500 == 0:
+                np.testing.assert_allclose(found[s, i], centre[2:], rtol=1e-8)
+            sd = np.sqrt((cov - gain @ cov[g])[j, j])
+            log_p[s, i] = st.norm.logpdf(0.3, centre[j], sd)
+    np.testing.assert_allclose(density, np.log(np.exp(log_p).mean(axis=0)), rtol=1e-8)
+    lacking = post.predict(z[:, :2], kind="observation", given=known, seed=0).std().to_numpy()
+    assert (np.diff(lacking[[0, 2, 3], j - 2]) > 0).all()
+
+
 def scores(first, second, order):
     """Differences of posterior means and second moments, in Monte Carlo standard errors."""
     z = {}
@@ -86,13 +119,15 @@ def scores(first, second, order):
     return z
 
 
-def test_exchanged_descriptors_exchange_the_posterior(sampler, tree, rows):
-    other = cp.Table(XS, YS, rows.x[:, ::-1], rows.y)
-    z = scores(tree, draw(sampler, other, draws=1500, seed=2), [1, 0, 2, 3])
+def test_exchanged_descriptors_exchange_the_posterior(sampler, rows):
+    few = rows.rows(slice(10))  # so few that the prior is felt too
+    other = cp.Table(XS, YS, few.x[:, ::-1], few.y)
+    one, two = (draw(sampler, r, draws=2000, seed=s) for s, r in enumerate((few, other)))
+    z = scores(one, two, [1, 0, 2, 3])
     limit = st.norm.isf(0.001 / 2 / len(z))
     assert max(map(abs, z.values())) < limit, z
-    # The same draws against themselves without the exchange are far away.
-    assert max(map(abs, scores(tree, tree, [1, 0, 2, 3]).values())) > 3 * limit
+    # The same draws against themselves, exchanged, are far away.
+    assert max(map(abs, scores(one, one, [1, 0, 2, 3]).values())) > 3 * limit
 
 
 # The prior.

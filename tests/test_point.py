@@ -180,6 +180,7 @@ def test_three_targets(prior, rng):
     mean = point.posterior.predict(at).draws.to_numpy()
     w = point.coefficients.to_numpy()
     np.testing.assert_allclose(mean, design.from_model(design.phi(at) @ w.T)[None], rtol=1e-10)
+    assert point.posterior.spec == cp.JointPosterior(point.posterior.idata).spec == spec
     known = point.posterior.predict(at, given={"b": [0.5] * 3}).draws.to_numpy()
     assert (known[..., 1] == 0.5).all() and not np.allclose(known[..., 2], mean[..., 2])
 
@@ -231,31 +232,53 @@ def test_joint_likelihood_equals_expectation_maximisation(n, d, rng):
     w = np.column_stack([mean[n:] - carry @ mean[:n], carry])
     np.testing.assert_allclose(point.coefficients, w, atol=1e-4)
     np.testing.assert_allclose(point.covariance, cov[n:, n:] - carry @ cov[:n, n:], atol=1e-4)
+    precision, covariance = point.precision.to_numpy()[n + 1 :], point.covariance.to_numpy()
+    np.testing.assert_allclose(precision[:, n + 1 :] @ covariance, np.eye(d), atol=1e-8)
+    np.testing.assert_allclose(-covariance @ precision[:, : n + 1], point.coefficients, rtol=1e-7)
 
 
 # Where there is nothing to find.
 
 
+@pytest.mark.filterwarnings("ignore:the maximum is not unique")
 def test_fewer_rows_than_terms_have_no_maximum():
     rows = cp.Table(["x"], ["y"], [[0.0], [0.4], [1.0]], [[1.0], [3.0], [2.0]])
     design = cp.Design.from_table(rows, cp.Polynomial(degree=3))
     stats = cp.PatternStats.from_table(rows, design)
-    with pytest.warns(cp.Notice, match="no maximum: the model passes through every value of 'y'"):
+    with pytest.warns(cp.Notice, match="no maximum: it grows as the noise of 'y' goes to zero"):
         point = cp.find_map(cp.JointGaussian(design, cp.FlatPrior()), stats)
     assert not point.converged
     proper = cp.find_map(cp.JointGaussian(design, LKJ), stats, starts=4)
     assert proper.converged and proper.sigma > 0.01
 
 
-@pytest.mark.filterwarnings("ignore::claude_pymc.errors.Notice")
 def test_an_exact_linkage_has_no_maximum(rng):
     x, sim = rng.normal(size=(2, 8, 1))
     rows = cp.Table(["x"], ["sim", "exp"], x, np.hstack([sim, sim + 0.5]))
     design = cp.Design.from_table(rows, corrections={"exp": ["1"]})
     spec = cp.JointGaussian(design, cp.FlatPrior())
-    point = cp.find_map(spec, cp.PatternStats.from_table(rows, design), starts=2)
+    with pytest.warns(cp.Notice, match="noise of 'exp' goes to zero"):
+        point = cp.find_map(spec, cp.PatternStats.from_table(rows, design), starts=2)
     assert not point.converged
     np.testing.assert_allclose(point.linkage[1, 0], 1.0, atol=1e-4)
+
+
+@pytest.mark.xfail(reason="round-off of the Gram matrix counts as rank", strict=True)
+@pytest.mark.parametrize("degree", [4, 5])
+def test_terms_that_rows_cannot_tell_apart_have_many_maxima(degree, rng):
+    """Four places: the fit is their means, whatever the terms, and the noise the rest."""
+    x = np.repeat([0.0, 0.3, 0.7, 1.0], 5)
+    rows = cp.Table(["x"], ["y"], x[:, None], np.sin(9 * x[:, None]) + rng.normal(size=(20, 1)))
+    design = cp.Design.from_table(rows, cp.Polynomial(degree=degree))
+    spec = cp.JointGaussian(design, cp.FlatPrior())
+    with pytest.warns(cp.Notice, match="the maximum is not unique"):
+        point = cp.find_map(spec, cp.PatternStats.from_table(rows, design), starts=3)
+    groups = design.to_model(rows.y).reshape(4, 5)
+    noise = np.sqrt(np.mean((groups - groups.mean(axis=1, keepdims=True)) ** 2))
+    np.testing.assert_allclose(point.sigma, noise, rtol=1e-6)
+    fit = design.phi(x[::5, None]) @ point.coefficients.to_numpy()[0]
+    np.testing.assert_allclose(fit, groups.mean(axis=1), atol=1e-6)
+    assert point.converged and np.abs(point.coefficients).max() < 20
 
 
 def test_no_rows_or_no_start_is_refused(published):

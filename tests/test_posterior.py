@@ -273,7 +273,7 @@ def test_save_and_load(pair, tmp_path):
 def test_errors_of_candidates(pair):
     for frame, word in (
         (FRAME.rename(columns={"x": "X"}), "without 'x'"),
-        (FRAME.replace(0.9, np.nan), "nan in row 1"),
+        (FRAME.replace(0.9, np.nan), "none in row 1"),
         (FRAME.to_numpy()[:, [0, 0]], r"shape \(5, 2\)"),
     ):
         with pytest.raises(CandidateError, match=word):

@@ -53,8 +53,18 @@ class Candidates:
     values: np.ndarray
 
     @classmethod
-    def read(cls, source: Any, descriptors: Sequence[str], targets: Sequence[str]) -> Candidates:
-        """Take candidates from a Table or a DataFrame; target columns are measured values."""
+    def read(
+        cls,
+        source: Any,
+        descriptors: Sequence[str],
+        targets: Sequence[str],
+        *,
+        partial: bool = False,
+    ) -> Candidates:
+        """Take candidates from a Table or a DataFrame; target columns are measured values.
+
+        ``partial`` lets rows lack descriptors: rows measured before that did not depend on them.
+        """
         frame = source.to_frame() if isinstance(source, Table) else source
         if not isinstance(frame, pd.DataFrame):
             raise CandidateError(
@@ -72,7 +82,7 @@ class Candidates:
                 "add the column" if lacking else "add candidates",
             )
         x = numeric_columns(frame, tuple(descriptors), "the candidates")
-        if np.isnan(x).any():
+        if np.isnan(x).any() and not partial:
             row, column = np.argwhere(np.isnan(x))[0]
             raise CandidateError(
                 f"a value of {descriptors[column]!r} for every candidate",
@@ -90,8 +100,20 @@ class Candidates:
     @cached_property
     def keys(self) -> list[bytes]:
         """One key per candidate; equal where the descriptors are equal to nine digits."""
-        x = self.frame.to_numpy()
+        return self.keys_of(np.ones(self.frame.shape[1], dtype=bool))
+
+    def keys_of(self, chosen: np.ndarray) -> list[bytes]:
+        """Keys over the descriptors where ``chosen`` (descriptor) is True."""
+        x = self.frame.to_numpy()[:, chosen]
         with np.errstate(divide="ignore"):
             digits = np.where(x == 0, 0, np.floor(np.log10(np.abs(x))))
         step = 10.0 ** (digits - 9)
         return [row.tobytes() for row in np.round(x / step) * step + 0.0]
+
+    def masks(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return which descriptors are present, each with the rows (index) where just these are."""
+        present = self.frame.notna().to_numpy()
+        return [
+            (mask, np.flatnonzero((present == mask).all(axis=1)))
+            for mask in np.unique(present, axis=0)
+        ]

@@ -102,7 +102,9 @@ def propose(
     wants = {objective.target: 1} if wants is None else dict(wants)
     rules = _rules(targets, objective, wants, dict(rules or {}))
     pool = Candidates.read(candidates, post.descriptors, targets)
-    past = pool if observed is None else Candidates.read(observed, post.descriptors, targets)
+    past = pool
+    if observed is not None:
+        past = Candidates.read(observed, post.descriptors, targets, partial=True)
     known = _known_values(pool, past, targets)
     means = post.predict(pool.frame, kind="mean", given=known).draws.to_numpy()
     noisy = post.predict(pool.frame, kind="observation", given=known, seed=seed).draws.to_numpy()
@@ -246,25 +248,34 @@ def _numbers(keys: list[bytes]) -> np.ndarray:
 
 
 def _known_values(pool: Candidates, past: Candidates, targets: list[str]) -> dict[str, np.ndarray]:
-    """Values known at each candidate: its own, else the last measured at the same point."""
-    at: dict[bytes, np.ndarray] = {}
-    for source in (pool, past):
-        for key, row in zip(source.keys, source.values, strict=True):
-            at[key] = np.where(np.isfinite(row), row, at.get(key, np.nan))
-    elsewhere = np.array([at[key] for key in pool.keys])
-    values = np.where(np.isfinite(pool.values), pool.values, elsewhere)
+    """Values known at each candidate: its own, else the last measured at the same point.
+
+    A row that lacks a descriptor did not depend on it: it is at the same point whatever the value.
+    """
+    values = pool.values.copy()
+    for source in (past, pool):
+        for mask, rows in source.masks():
+            at: dict[bytes, np.ndarray] = {}
+            keys = source.keys_of(mask)
+            for i in rows:
+                row = source.values[i]
+                at[keys[i]] = np.where(np.isfinite(row), row, at.get(keys[i], np.nan))
+            nothing = np.full(len(targets), np.nan)
+            found = np.array([at.get(key, nothing) for key in pool.keys_of(mask)])
+            values = np.where(np.isfinite(values), values, found)
     return dict(zip(targets, values.T, strict=True))
 
 
 def _taken(pool: Candidates, past: Candidates, j: int) -> np.ndarray:
     """Candidates (mask) at whose points target j was measured, in the pool or before."""
-    done = [
-        key
-        for source in (pool, past)
-        for key, value in zip(source.keys, source.values[:, j], strict=True)
-        if np.isfinite(value)
-    ]
-    return np.isin(_numbers(pool.keys), _numbers(done)) if done else np.zeros(len(pool.keys), bool)
+    taken = np.zeros(len(pool.frame), dtype=bool)
+    for source in (pool, past):
+        for mask, rows in source.masks():
+            keys = source.keys_of(mask)
+            done = [keys[i] for i in rows if np.isfinite(source.values[i, j])]
+            if done and mask.any():
+                taken |= np.isin(_numbers(pool.keys_of(mask)), _numbers(done))
+    return taken
 
 
 def _same(pool: Candidates, pick: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from claude_pymc.errors import SpecError
+from claude_pymc.errors import SpecError, StatisticsError
 from claude_pymc.tables.statistics import PatternStats
 
 LOG_2PI = float(np.log(2 * np.pi))
@@ -44,6 +44,8 @@ def log_likelihood(precision: np.ndarray, stats: PatternStats) -> float:
     ------
     SpecError
         If the precision has another size than basis and targets together.
+    StatisticsError
+        If rows lack descriptors.
 
     Examples
     --------
@@ -63,6 +65,13 @@ def log_likelihood(precision: np.ndarray, stats: PatternStats) -> float:
             f"shape {precision.shape}",
             "the precision belongs to another design",
             "order rows and columns as design.terms + design.targets",
+        )
+    if not stats.described.all():
+        raise StatisticsError(
+            "statistics of rows that have every descriptor",
+            f"{int(stats.counts[~stats.described.all(axis=1)].sum())} rows that lack one",
+            "this is the likelihood of the targets given the descriptors",
+            "use find_map or sample with likelihood='joint'",
         )
     yy, yx = precision[p:, p:], precision[p:, :p]
     if not (np.isfinite(precision[p:]).all() and np.linalg.eigvalsh(yy)[0] > 0):

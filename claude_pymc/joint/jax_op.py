@@ -36,6 +36,8 @@ def value_and_gradients(
     ValueError
         If shapes do not fit, while JAX traces.
     """
+    linkage, sigma, corrections = (jnp.asarray(a) for a in (linkage, sigma, corrections))
+    rows, gram = jnp.asarray(rows), jnp.asarray(gram)
     d, p = corrections.shape
     patterns = rows.shape[0]
     expected = (d, d), (d,), (patterns, d), (patterns, p + d, p + d)
@@ -55,7 +57,7 @@ def value_and_gradients(
         row = factors[:, i]
         square = (row[:, p + d :] ** 2).sum(axis=1)
         length = jnp.sqrt(jnp.where(rows[:, i] > 0, square, 1.0))
-        row = (row / jnp.where(length > TINY, length, 1.0)[:, None])[:, None]
+        row = (row / length[:, None])[:, None]
         dots = (factors[..., p + d :] * row[..., p + d :]).sum(axis=2, keepdims=True)
         others = factors - jnp.where(places[:, None] > i, dots, 0.0) * row
         return jnp.where(places[:, None] == i, row, others), length

@@ -107,14 +107,16 @@ def groups(spec: JointGaussian) -> list[tuple[int, str]]:
 
 
 def _notice_scale(spec: JointGaussian, stats: PatternStats) -> None:
-    """Say where targets are so far from unit scale that the prior is no longer weak."""
-    p = len(spec.design.terms)
-    for j, target in enumerate(spec.design.targets):
-        n = stats.measured(target)
-        rms = float(np.sqrt(stats.grams[:, p + j, p + j].sum() / n)) if n else 1.0
-        if not SMALL < rms < LARGE:
+    """Say where variables are so far from unit scale that the prior is no longer weak."""
+    columns = spec.columns
+    present = np.hstack([stats.described, stats.present])[:, -len(columns.variables) :]
+    counts = stats.counts @ present
+    for j, (name, n) in enumerate(zip(columns.variables, counts, strict=True)):
+        z = len(columns.terms) + j
+        rms = float(np.sqrt(stats.grams[:, z, z].sum() / n)) if n else 1.0
+        if not SMALL < rms < LARGE and spec.prior.proper:
             warnings.warn(
-                f"{target!r} has a root mean square of {rms:.3g} on the modelled scale, where "
+                f"{name!r} has a root mean square of {rms:.3g} on the modelled scale, where "
                 "priors expect about 1: use Design.from_table(standardize=True), or "
                 "Design.from_bounds(ranges=...)",
                 Notice,
@@ -123,21 +125,17 @@ def _notice_scale(spec: JointGaussian, stats: PatternStats) -> None:
 
 
 def _notice_unidentified(spec: JointGaussian, stats: PatternStats) -> None:
-    """Say where rows say nothing about a linkage: no shared row, and corrections everywhere."""
-    active = spec.design.active
-    for j in range(1, len(active)):
-        cheaper = active[:j].any(axis=0)
-        together = stats.present[:, j] & stats.present[:, :j].any(axis=1)
-        if (
-            active[j, cheaper].all()
-            and stats.measured(spec.design.targets[j])
-            and not any(together)
-        ):
+    """Say of which linkage rows say nothing: no shared row, and corrections that absorb it."""
+    active, targets = spec.design.active, spec.design.targets
+    for j, k, _ in spec.links:
+        together = (stats.present[:, j] & stats.present[:, k]).any()
+        absorbed = active[j, active[: k + 1].any(axis=0)].all()
+        if absorbed and not together and stats.measured(targets[j]):
             warnings.warn(
-                f"the linkage of {spec.design.targets[j]!r} is not identified: its corrections are "
-                "the whole basis and it shares no row with a cheaper target, so that its posterior "
-                "is its prior; leave terms out of the corrections, or measure where a cheaper "
-                "target is known",
+                f"the linkage of {targets[j]!r} to {targets[k]!r} is not identified: no row has "
+                f"both, and the corrections of {targets[j]!r} hold every term of "
+                f"{targets[k]!r}, so that only the priors speak about it; leave terms out of the "
+                "corrections, or measure both in some rows",
                 Notice,
                 stacklevel=4,
             )

@@ -6,6 +6,7 @@ module needs the optional packages jax and numpyro.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,15 +16,16 @@ import xarray as xr
 from arviz_base import from_dict
 from numpyro.infer import NUTS
 from pymc.backends.arviz import coords_and_dims_for_inferencedata
-from pymc.sampling.jax import get_jaxified_graph
 from pytensor.graph.replace import clone_replace
 from tqdm.auto import tqdm
 
 import claude_pymc.joint.jax_op  # noqa: F401  (registers the likelihood)
 from claude_pymc.errors import SamplingError
+from claude_pymc.joint.model import DATA
 
 STRIDE = 50  # steps between two looks at the keyboard and the progress bar
 HALVINGS = 10  # of the jitter around the initial point, until the density there is finite
+DENSE = 200  # parameters, up to which correlations are adapted; their factor costs every step
 
 
 class NumpyroModel:
@@ -49,16 +51,10 @@ class NumpyroModel:
         self._defaults = {v.name: v.get_value() for v in model.data_vars}
         point = model.initial_point()
         self._point = [np.asarray(point[v.name], dtype=np.float64) for v in model.value_vars]
-        symbols = {v: v.type() for v in model.data_vars}
-        inputs = [*model.value_vars, *symbols.values()]
         kept = model.replace_rvs_by_values([model[name] for name in self.var_names])
-        self._logp = get_jaxified_graph(inputs, clone_replace([model.logp()], symbols))
-        quantities = get_jaxified_graph(inputs, clone_replace(kept, symbols))
-
-        def of_one(z: list[Any], data: list[Any]) -> Any:
-            return quantities(*z, *data)
-
-        self._quantities = jax.jit(jax.vmap(jax.vmap(of_one, (0, None)), (0, None)))
+        self._logp = _jaxified(model, [model.logp()])
+        each = jax.vmap(jax.vmap(_jaxified(model, kept), (0, None)), (0, None))
+        self._quantities = jax.jit(each)
         self._begin = jax.jit(self._begin_chains, static_argnames="tune")
         self._advance = jax.jit(self._advance_chains, static_argnames="tune")
 
@@ -74,13 +70,13 @@ class NumpyroModel:
     ) -> xr.DataTree:
         """Draw all chains together, on one processor.
 
-        A second call compiles only what has another number of chains or warm-up draws, or data
-        of another shape; patterns are filled up to 1, 3, 7, ... of them.
+        A second call compiles anew only for another number of chains or warm-up draws, or for
+        data of another shape; patterns are filled up to 3, 7, 15, ... of them.
 
         Parameters
         ----------
         data : dict of arrays
-            Values of the model's data by name; others keep the values of the model.
+            ``rows`` and ``gram``; other data of the model keep their values unless given by name.
         draws, tune, chains, seed : int
         accept : float
             Target acceptance rate of the warm-up.
@@ -92,7 +88,8 @@ class NumpyroModel:
         SamplingError
             If the density is not finite where chains may start.
         """
-        values = [jnp.asarray(v) for v in (self._defaults | _filled_up(data)).values()]
+        known = self._defaults | _filled_up(data)
+        values = [jnp.asarray(known[name]) for name in self._defaults]
         state = self._start(values, tune, chains, seed, accept)
         parts = []
         for _ in tqdm(range(0, tune + draws, STRIDE), disable=not progress, unit_scale=STRIDE):
@@ -130,8 +127,8 @@ class NumpyroModel:
 
     def _kernel(self, keys: Any, z: Any, accept: Any, values: Any, tune: int) -> tuple[NUTS, Any]:
         kernel = NUTS(
-            potential_fn=lambda z: -self._logp(*z, *values)[0],
-            dense_mass=True,
+            potential_fn=lambda z: -self._logp(z, values)[0],
+            dense_mass=sum(x.size for x in self._point) <= DENSE,
             target_accept_prob=accept,
         )
         return kernel, kernel.init(keys, tune, z)
@@ -158,8 +155,20 @@ class NumpyroModel:
         return jax.lax.scan(step, state, length=STRIDE)
 
 
+def _jaxified(model: Any, outputs: list[Any]) -> Callable[[Any, Any], list[Any]]:
+    """Return outputs as a JAX function of the values of the free variables, and of the data."""
+    jax.devices()  # before PyMC asks for a hundred of them, which means 400 threads
+    from pymc.sampling.jax import get_jaxified_graph
+
+    data = {v: v.type() for v in model.data_vars}
+    inputs = [*model.value_vars, *data.values()]
+    function = get_jaxified_graph(inputs, clone_replace(outputs, data))
+    return lambda z, values: function(*z, *values)
+
+
 def _filled_up(data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Add empty patterns, which say nothing, up to 2^k - 1: few shapes are compiled."""
+    """Add empty patterns, which say nothing, so that few shapes are ever compiled."""
     patterns = len(data["rows"])
-    more = 2 ** max(1, int(patterns).bit_length()) - 1 - patterns
-    return {name: np.concatenate([v, np.zeros((more, *v.shape[1:]))]) for name, v in data.items()}
+    more = 2 ** max(2, patterns.bit_length()) - 1 - patterns
+    filled = {n: np.concatenate([data[n], np.zeros((more, *data[n].shape[1:]))]) for n in DATA}
+    return data | filled

@@ -23,7 +23,6 @@ from scipy.optimize import minimize
 from claude_pymc.errors import Notice, SamplingError
 from claude_pymc.joint.density import entry_groups, entry_sd, log_prior, sigma_of
 from claude_pymc.joint.gaussian import (
-    covariance_root,
     derived,
     precision_from_columns,
     split_joint,
@@ -36,6 +35,7 @@ from claude_pymc.notation import BASIS, CHAIN, DRAW, JOINT_PARAMETERS, PARAMETER
 from claude_pymc.tables.statistics import PatternStats
 
 STARTS = 20
+FLAT = 1e-3  # a gradient below this is zero
 LOWEST, HIGHEST = 1e-6, 1e3  # bounds of sigma, in units of the root mean square of the variable
 COORDINATES = {
     "flat": "free entries of Lambda, flat prior: the maximum of the likelihood",
@@ -65,9 +65,10 @@ class PointEstimate:
     coordinates : str
         A maximum moves with the coordinates its density refers to: these.
     converged : bool
-        The gradient vanishes, and no noise ran into its bound unless the likelihood is flat there.
+        The gradient vanishes; a noise that goes to zero may do so only on a plateau.
     optima : tuple of float
-        Log posterior of the different maxima that the starts led to, highest first.
+        Log posterior of the different maxima (points of no slope) that the starts led to, highest
+        first.
     """
 
     spec: JointGaussian
@@ -88,9 +89,15 @@ class PointEstimate:
     @property
     def posterior(self) -> JointPosterior:
         """A posterior of this one draw: it predicts, with no uncertainty of the parameters."""
-        names = ("linkage", "sigma", "corrections")
-        found = {n: getattr(self, n).expand_dims({CHAIN: [0], DRAW: [0]}) for n in names}
+        names = ("linkage", "sigma", "corrections", *JOINT_PARAMETERS)
+        arrays = {name: getattr(self, name) for name in names}
+        found = {
+            name: array.expand_dims({CHAIN: [0], DRAW: [0]})
+            for name, array in arrays.items()
+            if array is not None
+        }
         tree = xr.DataTree.from_dict({"posterior": xr.Dataset(found)})
+        tree.attrs["spec"] = self.spec.to_json()
         return JointPosterior(tree, self.spec)
 
 
@@ -157,7 +164,8 @@ def find_map(
             "make the design with standardize=True",
         )
     found.sort(key=lambda result: result.fun)
-    return problem.estimate(found[0].x, _different([-result.fun for result in found]))
+    flat = [r for r in found if np.abs(problem.evaluate(r.x)[2]).max(initial=0.0) < FLAT]
+    return problem.estimate(found[0].x, _different([-result.fun for result in flat]))
 
 
 class _Problem:
@@ -176,6 +184,7 @@ class _Problem:
         self.rms = np.where(square > 0, np.sqrt(square), 1.0)
         free = [(None, None)]
         noise = [(np.log(LOWEST * r), np.log(HIGHEST * r)) for r in self.rms]
+        self.determined = True
         self.bounds = free * len(self.links) + noise + [(-12.0, 8.0)] * self.n_scales
 
     def starts(self, rng: np.random.Generator, number: int) -> list[np.ndarray]:
@@ -221,7 +230,9 @@ class _Problem:
         a, b = np.concatenate(matrix), np.concatenate(values)
         size = np.sqrt(np.square(a).sum(axis=0))
         size[size == 0.0] = 1.0
-        return np.linalg.lstsq(a / size, b, rcond=None)[0] / size
+        found, _, rank, _ = np.linalg.lstsq(a / size, b, rcond=None)
+        self.determined = rank == len(size)
+        return found / size
 
     def evaluate(self, point: np.ndarray) -> tuple[float, float, np.ndarray, np.ndarray]:
         """Log posterior, log likelihood, gradient and R (variable, term) at a point."""
@@ -258,24 +269,26 @@ class _Problem:
         value, likelihood, gradient, r = self.evaluate(point)
         linkage, log_sigma, _ = self.unpack(point)
         sigma = sigma_of(self.spec, log_sigma)
+        n = len(self.links)
         at_bound = np.isclose(log_sigma, np.log(LOWEST * self.rms), atol=1e-3)
-        spread = np.sqrt(np.square(covariance_root(linkage, sigma)).sum(axis=1))
-        endless = [
-            name
-            for name, s, r0 in zip(self.spec.columns.variables, spread, self.rms, strict=True)
-            if s < 3.0 * LOWEST * r0
-        ]
+        growing = at_bound & (gradient[n : n + self.d] < -FLAT)
+        endless = [name for name, g in zip(self.spec.columns.variables, growing, strict=True) if g]
         if endless:
             warnings.warn(
-                f"the likelihood has no maximum: the model passes through every value of "
-                f"{endless[0]!r}, whose noise ran to zero (fewer rows than terms, or exact values)",
+                f"the likelihood has no maximum: it grows as the noise of {endless[0]!r} goes to "
+                "zero (fewer rows that have it and its cheaper targets than terms, or exact "
+                "values)",
                 Notice,
                 stacklevel=3,
             )
-        inner = gradient.copy()
-        n = len(self.links)
-        inner[n : n + self.d][at_bound] = 0.0
-        converged = not endless and bool(np.abs(inner).max(initial=0.0) < 1e-3)
+        if not self.determined:
+            warnings.warn(
+                "the maximum is not unique: the rows do not determine all corrections, and the "
+                "smallest ones are given",
+                Notice,
+                stacklevel=3,
+            )
+        converged = bool(np.abs(gradient).max(initial=0.0) < FLAT)
         return self._named(linkage, sigma, r, value, likelihood, converged, optima)
 
     def _named(

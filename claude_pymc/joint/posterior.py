@@ -88,6 +88,9 @@ class JointPosterior:
         self._root = covariance_root(self._linkage, sigma)
         others = derived(self._linkage, sigma, corrections)
         self._coefficients, self._covariance = others["coefficients"], others["covariance"]
+        if self.spec.likelihood == "joint":
+            self._joint_mean = self._stacked("joint_mean")
+            self._joint_root = np.linalg.cholesky(self._stacked("joint_covariance"))
 
     @property
     def descriptors(self) -> tuple[str, ...]:
@@ -150,6 +153,8 @@ class JointPosterior:
         Parameters
         ----------
         frame : DataFrame, Table or array (candidate, descriptor)
+            A descriptor may be missing (NaN): under likelihood "joint" it is integrated out, else
+            the targets that use it are NaN.
         kind : "mean" or "observation"
             The mean of the targets given x (for a target modelled by its logarithm: the median), or
             a value that a measurement would give, noise included.
@@ -168,29 +173,30 @@ class JointPosterior:
         Raises
         ------
         CandidateError
-            If the candidates lack a descriptor or have a missing one, or ``given`` does not fit.
+            If no target of a candidate can be predicted, or ``given`` does not fit.
         """
         if kind not in ("mean", "observation"):
             raise CandidateError(
                 "kind 'mean' or 'observation'", f"{kind!r}", "a typing error", "choose one"
             )
-        phi, labels = self._phi(frame)
-        known = self._known(given, len(phi))
+        x, labels = self._descriptors(frame)
+        known = self._known(given, len(x))
+        usable = self._usable(x, known)
         d = len(self.targets)
-        every = slice(None, None, 1 + len(phi) * d * len(self._root) // MOST_NUMBERS)
+        every = slice(None, None, 1 + len(x) * d * len(self._root) // MOST_NUMBERS)
         rng = np.random.default_rng(seed)
-        draws = np.empty((len(self._root[every]), len(phi), d))
+        draws = np.empty((len(self._root[every]), len(x), d))
         if len(draws) < len(self._root):
-            text = f"{len(phi)} candidates: every {every.step}th of {len(self._root)} draws is used"
+            text = f"{len(x)} candidates: every {every.step}th of {len(self._root)} draws is used"
             warnings.warn(text, Notice, stacklevel=2)
-        for rows, have, mean, root in self._conditional(phi, known, every):
-            lack = ~have
-            values = np.broadcast_to(known[rows], (len(draws), len(rows), d)).copy()
-            values[:, :, lack] = mean
+        for rows, have, mean, root in self._conditional(x, known, every):
             if kind == "observation":
-                noise = rng.standard_normal(mean.shape)
-                values[:, :, lack] += noise @ np.swapaxes(root, -1, -2)
+                mean = mean + rng.standard_normal(mean.shape) @ np.swapaxes(root, -1, -2)
+            values = np.broadcast_to(known[rows], (len(draws), len(rows), d)).copy()
+            lack = ~have[-d:]
+            values[:, :, lack] = mean[:, :, mean.shape[-1] - lack.sum() :]
             draws[:, rows] = values
+        draws[:, ~usable] = np.nan
         array = xr.DataArray(
             self.spec.design.from_model(draws),
             dims=(SAMPLE, CANDIDATE, TARGET),
@@ -216,26 +222,27 @@ class JointPosterior:
             for a target modelled by its logarithm); NaN where ``frame`` has no value.
         """
         design = self.spec.design
-        phi, _ = self._phi(frame)
-        known = self._known(given, len(phi))
-        measured = self._known({target: _column(frame, target)}, len(phi))
+        x, _ = self._descriptors(frame)
+        known = self._known(given, len(x))
+        usable = self._usable(x, known)
+        measured = self._known({target: _column(frame, target)}, len(x))
         j = self.targets.index(target)
-        density = np.full(len(phi), np.nan)
-        for rows, have, mean, root in self._conditional(phi, known, slice(None)):
-            if have[j]:
+        density = np.full(len(x), np.nan)
+        for rows, have, mean, root in self._conditional(x, known, slice(None)):
+            if have[-len(self.targets) :][j]:
                 raise CandidateError(
                     f"values of {target!r} only in the frame",
                     "the same target among the given ones",
                     "a value cannot be both predicted and known",
                     f"leave {target!r} out of given",
                 )
-            i = int((~have)[:j].sum())
+            i = int((~have)[: len(have) - len(self.targets) + j].sum())
             sd = np.sqrt(np.square(root[:, i]).sum(axis=-1))[:, None]
             z = (measured[rows, j] - mean[:, :, i]) / sd
             log_p = -0.5 * z**2 - np.log(sd) - 0.5 * np.log(2 * np.pi)
             peak = log_p.max(axis=0)
             density[rows] = peak + np.log(np.exp(log_p - peak).mean(axis=0))
-        return density - np.log(design.scale[j])
+        return np.where(usable[:, j], density, np.nan) - np.log(design.scale[j])
 
     def save(self, path: str | Path) -> None:
         """Write draws and specification to one netCDF file."""
@@ -255,10 +262,18 @@ class JointPosterior:
             ) from error
 
     def _conditional(
-        self, phi: np.ndarray, known: np.ndarray, every: slice
+        self, x: np.ndarray, known: np.ndarray, every: slice
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-        """Yield rows, known targets, mean (sample, row, rest) and root (sample, rest, rest)."""
-        w, root = self._coefficients[every], self._root[every]
+        """Yield rows, known variables, mean (sample, row, rest) and root (sample, rest, rest).
+
+        The variables are the targets; under "joint" they are preceded by the descriptors, which
+        are known where they are finite.
+        """
+        phi, w, root = self.spec.design.phi(x), self._coefficients[every], self._root[every]
+        if self.spec.likelihood == "joint":
+            known = np.hstack([np.where(np.isnan(x), np.nan, phi[:, 1:]), known])
+            phi, root = np.ones((len(x), 1)), self._joint_root[every]
+            w = self._joint_mean[every][:, :, None]
         finite = np.isfinite(known)
         for pattern in np.unique(finite, axis=0):
             rows = np.flatnonzero((finite == pattern).all(axis=1))
@@ -275,8 +290,25 @@ class JointPosterior:
                 centre = centre + (known[rows][:, order[:g]] - mean[:, :, :g]) @ gain
             yield rows, pattern, centre, rest
 
-    def _phi(self, frame: Any) -> tuple[np.ndarray, list[Any]]:
-        """Expand the descriptors of candidates, and find their labels."""
+    def _usable(self, x: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """Boolean (candidate, target): True where the target can be predicted."""
+        if self.spec.likelihood == "joint":
+            return np.ones(known.shape, dtype=bool)
+        usable = self.spec.design.usable(x)
+        wrong = ~usable.any(axis=1) | (np.isfinite(known) & ~usable).any(axis=1)
+        if wrong.any():
+            row = int(wrong.argmax())
+            name = self.descriptors[int(np.isnan(x[row]).argmax())]
+            raise CandidateError(
+                f"a value of {name!r} for every candidate whose targets use it",
+                f"none in row {row}",
+                "an empty cell",
+                "fill it, or leave the candidate out",
+            )
+        return usable
+
+    def _descriptors(self, frame: Any) -> tuple[np.ndarray, list[Any]]:
+        """Descriptors of candidates, NaN where there is none, and their labels."""
         labels: list[Any] = []
         if isinstance(frame, Table):
             labels = list(frame.labels)
@@ -301,15 +333,15 @@ class JointPosterior:
                     f"one column is needed for each of {list(self.descriptors)}",
                     "reshape the array, or pass a DataFrame",
                 )
-        if not np.isfinite(x).all():
-            row, column = np.argwhere(~np.isfinite(x))[0]
+        if np.isinf(x).any():
+            row, column = np.argwhere(np.isinf(x))[0]
             raise CandidateError(
                 f"a finite value of {self.descriptors[column]!r} for every candidate",
                 f"{x[row, column]} in row {row}",
-                "an empty cell",
-                "fill it, or leave the candidate out",
+                "a division by zero upstream",
+                "correct it, or leave the candidate out",
             )
-        return self.spec.design.phi(x), labels or list(range(len(x)))
+        return x, labels or list(range(len(x)))
 
     def _known(self, given: Any, n: int) -> np.ndarray:
         """Given targets (candidate, target) on the modelled scale, NaN where not known."""

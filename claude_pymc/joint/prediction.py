@@ -30,11 +30,11 @@ class Prediction:
 
     def mean(self) -> xr.DataArray:
         """Mean over draws (candidate, target)."""
-        return self.draws.mean(SAMPLE)
+        return self.draws.mean(SAMPLE, skipna=False)
 
     def std(self) -> xr.DataArray:
         """Return the standard deviation over draws (candidate, target)."""
-        return self.draws.std(SAMPLE, ddof=1)
+        return self.draws.std(SAMPLE, ddof=1, skipna=False)
 
     def interval(self, prob: float = 0.9) -> xr.DataArray:
         """Equal-tailed interval (candidate, target, bound), bound = lower, upper."""
@@ -42,7 +42,7 @@ class Prediction:
             raise CandidateError(
                 "a probability between 0 and 1", f"{prob!r}", "a percentage", "write 0.9, not 90"
             )
-        ends = self.draws.quantile([(1 - prob) / 2, (1 + prob) / 2], dim=SAMPLE)
+        ends = self.draws.quantile([(1 - prob) / 2, (1 + prob) / 2], dim=SAMPLE, skipna=False)
         ends = ends.rename(quantile="bound").assign_coords(bound=["lower", "upper"])
         return ends.transpose(CANDIDATE, TARGET, "bound")
 

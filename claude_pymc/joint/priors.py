@@ -151,11 +151,12 @@ class LKJPrior:
 class FlatPrior:
     """The paper's uniform prior on the free entries of the precision.
 
-    It is improper: rows must determine the posterior, else sampling is refused with the counts that
-    are short. It is not flat in the coefficients and makes the noise too small: with complete data
-    and no zeros Lambda_yy ~ Wishart(n + p + d + 1, S^-1), where residuals carry n - p degrees of
-    freedom (n rows, p terms, d targets, S the residual scatter). `find_map` under it is maximum
-    likelihood.
+    Under likelihood "joint" the constant is the one term: flat in Lambda and in Lambda times the
+    mean. It is improper: rows must determine the posterior, else sampling is refused with the
+    counts that are short. It is not flat in the coefficients and makes the noise too small: with
+    complete data and no zeros Lambda_yy ~ Wishart(n + p + d + 1, S^-1), where residuals carry n - p
+    degrees of freedom (n rows, p terms, d targets, S the residual scatter). `find_map` under it is
+    maximum likelihood.
 
     Source: Harashima et al., Phys. Rev. Materials 9, 093803 (2025), below eq. (5).
 

@@ -1,8 +1,8 @@
 """When the flat prior has a posterior, and when it has not.
 
-Under a prior flat in Lambda the integral over column j of (C, sigma, R) exists if the rows in which
-variable j and all cheaper ones were measured leave a residual: the free regressors of the column
-and the variable itself must be linearly independent over those rows,
+Under a prior flat in Lambda the integral over column j of (C, sigma, R) exists if the rows that
+have variable j and all it depends on, directly or through others, leave a residual: the free
+regressors of the column and the variable itself must be linearly independent over those rows,
 
     rank [phi_Kj, y_1 .. y_(j-1), y_j] = m_j + 1,      m_j the number of free entries of the column.
 
@@ -29,7 +29,7 @@ def shortfalls(spec: JointGaussian, stats: PatternStats) -> list[tuple[str, int,
     present = np.hstack([stats.described, stats.present])[:, -len(columns.variables) :]
     p, found = len(columns.terms), []
     for j, name in enumerate(columns.variables):
-        rows = present[:, : j + 1].all(axis=1)
+        rows = present[:, sorted(_ancestors(j, columns.links))].all(axis=1)
         regressors = [b for i, b in columns.entries if i == j]
         regressors += [p + k for i, k, _ in columns.links if i == j]
         chosen = [*regressors, p + j]
@@ -37,6 +37,15 @@ def shortfalls(spec: JointGaussian, stats: PatternStats) -> list[tuple[str, int,
         rank = _rank(gram)
         if rank < len(chosen):
             found.append((name, int(stats.counts[rows].sum()), rank, len(chosen)))
+    return found
+
+
+def _ancestors(j: int, links: tuple[tuple[int, int, float], ...]) -> set[int]:
+    """Return variable j and whatever it depends on, directly or through others."""
+    found = {j}
+    for i, k, _ in sorted(links, reverse=True):
+        if i in found:
+            found.add(k)
     return found
 
 
@@ -51,18 +60,19 @@ def refuse_improper(spec: JointGaussian, stats: PatternStats) -> None:
     short = [] if spec.prior.proper else shortfalls(spec, stats)
     if not short:
         return
-    cheaper = {v: list(spec.columns.variables[:j]) for j, v in enumerate(spec.columns.variables)}
+    names = spec.columns.variables
     got = []
     for name, rows, rank, needed in short:
-        others = f" together with {cheaper[name]}" if cheaper[name] else ""
+        before = sorted(_ancestors(names.index(name), spec.columns.links))[:-1]
+        others = f" together with {[names[k] for k in before]}" if before else ""
         got.append(
             f"{name!r}: {rows} rows{others} of rank {rank}, {needed - rank} short of {needed}"
         )
     raise SamplingError(
         "rows that determine every column, as the flat prior does not",
         "; ".join(got),
-        "too few rows in which these values were measured together; the posterior under the flat "
-        "prior has no finite mass, and draws would wander off",
+        "too few rows in which these values were measured together, or values that a column "
+        "reproduces exactly; the posterior under the flat prior has no finite mass",
         "use a proper prior (ShrinkagePrior, LKJPrior), add shared rows, or take the maximum of "
         "the likelihood by find_map",
     )

@@ -10,6 +10,7 @@ which is what leave-one-value-out needs: 1 / p(y_j | y_G\j, x, theta) is its imp
 
 from __future__ import annotations
 
+import json
 import warnings
 from typing import Any
 
@@ -52,9 +53,10 @@ def attach_rows(
     DataTree
         ``idata`` with one variable for each target, over its measured values (dim ``row_TARGET``):
         ``observed_data`` and ``posterior_predictive`` in the unit of the target, and
-        ``log_likelihood``, the log density of the value given the other values of its row (of its
-        logarithm, for a target modelled by it). ``log_likelihood`` also has ``rows``: the log
-        density of all values of a row.
+        ``log_likelihood``, the log density of the value (of its logarithm, for a target modelled
+        by it). Both are given the other values of the row, as leave-one-value-out needs; for a
+        replicate that knows none of them, see :meth:`JointPosterior.predict`. ``log_likelihood``
+        also has ``rows``: the log density of all values of a row.
 
     Raises
     ------
@@ -72,21 +74,23 @@ def attach_rows(
     spec, design = post.spec, post.spec.design
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Notice)
-        digest = PatternStats.from_table(table, design).digest
-    if idata.attrs.get("data_hash", digest) != digest:
+        stats = PatternStats.from_table(table, design)
+    sums = json.loads(idata.attrs.get("data_sums", "null"))
+    if sums is not None and not _close(sums, stats.sums()):
         text = "the rows are not those of the fit: leave-one-out does not hold for them"
         warnings.warn(text, Notice, stacklevel=2)
-    z, mean, root = _moments(post, table)
-    n_draws = root.shape[0]
-    present = np.isfinite(z)
-    kept = np.flatnonzero(present[:, -len(design.targets) :].any(axis=1))
-    if not len(kept) or n_draws * z.size > MOST_NUMBERS:
+    n_draws = len(post.draws_of("root"))
+    width = len(post.spec.columns.variables)
+    if not stats.n_rows or n_draws * len(table) * width > MOST_NUMBERS:
         raise SamplingError(
-            f"measured values, fewer than {MOST_NUMBERS // n_draws} of them",
-            f"{int(present[kept].sum())}",
+            f"between 1 and {MOST_NUMBERS // (n_draws * width)} rows with values",
+            f"{stats.n_rows} of {len(table)}",
             "an empty table, or one too long to keep a likelihood for each value and draw",
             "attach a part of the rows, or thin the draws",
         )
+    z, mean, root = _moments(post, table)
+    present = np.isfinite(z)
+    kept = np.flatnonzero(present[:, -len(design.targets) :].any(axis=1))
     rng = np.random.default_rng(seed)
     log_value = np.full((n_draws, *z.shape), np.nan)
     replicate = np.full_like(log_value, np.nan)
@@ -108,6 +112,13 @@ def attach_rows(
         log_det = np.log(np.abs(np.diagonal(lower, axis1=-2, axis2=-1))).sum(axis=-1)[:, None]
         log_row[:, rows] = -0.5 * (np.square(white).sum(axis=-1) + len(have) * LOG_2PI) - log_det
     return _add(idata, post, table, kept, log_value, replicate, log_row)
+
+
+def _close(first: dict[str, list[float]], second: dict[str, list[float]]) -> bool:
+    """Say whether two sums over rows agree, whatever the order in which rows were added."""
+    return first.keys() == second.keys() and all(
+        np.allclose(first[name], second[name], rtol=1e-9, atol=1e-12) for name in first
+    )
 
 
 def _moments(post: JointPosterior, table: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

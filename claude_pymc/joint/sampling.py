@@ -150,6 +150,7 @@ class Sampler:
         tree.attrs = {
             "spec": self.spec.to_json(),
             "data_hash": stats.digest,
+            "data_sums": json.dumps(stats.sums()),
             "n_rows": stats.n_rows,
             "shared_rows": stats.shared_rows,
             "seed": int(seed),

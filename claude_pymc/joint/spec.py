@@ -108,12 +108,13 @@ class JointGaussian:
                 "ShrinkagePrior speaks of targets given descriptors, not of descriptors",
                 "pass prior=cp.LKJPrior()",
             )
-        if self.likelihood == "conditional" and self.design.missing_descriptors:
+        if (self.likelihood == "joint") != self.design.missing_descriptors:
             raise SpecError(
-                "likelihood 'joint' for a design with missing_descriptors",
-                "'conditional'",
-                "p(y | x) needs every descriptor a target uses",
-                "pass likelihood='joint', or make the design without missing_descriptors",
+                "likelihood 'joint' with a design that has missing_descriptors=True, or neither",
+                f"{self.likelihood!r} and {self.design.missing_descriptors}",
+                "statistics for p(x, y) count which descriptors a row has, those for p(y | x) "
+                "need every descriptor a target uses",
+                "give both, or neither",
             )
 
     @cached_property
@@ -177,6 +178,8 @@ class JointGaussian:
             start, end = design.basis.domain
             lines.append(f"  {name}: {low:g} .. {high:g} mapped to {start:g} .. {end:g}")
         lines.append(f"Prior ({self.prior.kind}, on the scaled targets)")
+        if self.likelihood == "joint" and self.prior.proper:
+            lines.append("  here: x counts as targets, terms are the constants")
         return "\n".join([*lines, *(f"  {line}" for line in self.prior.describe().split("\n"))])
 
     def to_json(self) -> str:

@@ -165,9 +165,9 @@ def plot_ranks(post: JointPosterior) -> Figure:
     ] + [(f"sigma: {t}", sigma[:, :, j]) for j, t in enumerate(design.targets)]
     chains, draws = sigma.shape[:2]
     bins = 20
-    band = binom.interval(0.99, draws, 1 / bins)
+    usual = binom.interval(0.99, draws, 1 / bins)
     styles = ("-", "--", ":", "-.")
-    top = band[1]
+    top = usual[1]
     with matplotlib.rc_context(STYLE):
         columns = min(len(shown), 3)
         rows = -(-len(shown) // columns)
@@ -177,7 +177,7 @@ def plot_ranks(post: JointPosterior) -> Figure:
             axes.set_axis_off()
         for axes, (name, values) in zip(grid.ravel(), shown, strict=False):
             ranks = (rankdata(values).reshape(values.shape) - 0.5) / values.size
-            axes.axhspan(*band, color="#DDDDDD", zorder=0)
+            axes.axhspan(*usual, color="#DDDDDD", zorder=0)
             for chain in range(chains):
                 counts, edges = np.histogram(ranks[chain], bins=bins, range=(0, 1))
                 top = max(top, counts.max())

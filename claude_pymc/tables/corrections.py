@@ -61,9 +61,14 @@ def lacking(basis: Basis, active: np.ndarray, x: np.ndarray, y: np.ndarray) -> n
 
     ``active`` (target, basis) says which terms are in the correction sets.
     """
-    used = np.array(basis.orders(x.shape[1])) > 0
-    needed = np.logical_or.accumulate(active) @ used
+    needed = needed_descriptors(basis, active, x.shape[1])
     return np.isnan(x) & (np.isfinite(y).astype(int) @ needed > 0)
+
+
+def needed_descriptors(basis: Basis, active: np.ndarray, n_descriptors: int) -> np.ndarray:
+    """Boolean (target, descriptor): True where a target, or a cheaper one, uses it."""
+    used = np.array(basis.orders(n_descriptors)) > 0
+    return np.logical_or.accumulate(active) @ used
 
 
 def per_target(

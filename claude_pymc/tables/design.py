@@ -26,6 +26,7 @@ from claude_pymc.tables.corrections import (
     active_terms,
     correction_sets,
     lacking,
+    needed_descriptors,
     per_target,
 )
 from claude_pymc.tables.scaling import (
@@ -233,7 +234,7 @@ class Design:
             tuple(sorted(table.units.items())),
             missing_descriptors,
         )
-        _refuse_identical_columns(design, table.x[np.isfinite(table.x).all(axis=1)])
+        _refuse_identical_columns(design, table.x)
         return design
 
     @classmethod
@@ -306,6 +307,11 @@ class Design:
         if not self.missing_descriptors:
             name_missing(lacking(self.basis, self.active, x, y), self.descriptors, labels)
 
+    def usable(self, x: np.ndarray) -> np.ndarray:
+        """Boolean (row, target): True where no descriptor that the target uses is missing."""
+        needed = needed_descriptors(self.basis, self.active, len(self.descriptors))
+        return np.isnan(x).astype(int) @ needed.T.astype(int) == 0
+
     @property
     def digest(self) -> str:
         """SHA-256 over all fields: statistics of equal digests can be added."""
@@ -368,8 +374,11 @@ def _refuse_identical_columns(design: Design, x: np.ndarray) -> None:
     if len(x) < 2:
         return
     prints = [hashlib.sha256() for _ in design.terms]
+    used = np.array(design.basis.orders(len(design.descriptors))) > 0
     for start in range(0, len(x), CHUNK):
-        phi = np.round(design.phi(x[start : start + CHUNK]), 12) + 0.0
+        chunk = x[start : start + CHUNK]
+        # Terms of a missing descriptor are zero; infinity where it is missing tells them apart.
+        phi = np.round(design.phi(chunk), 12) + np.where(np.isnan(chunk) @ used.T, np.inf, 0.0)
         for sha, column in zip(prints, phi.T, strict=True):
             sha.update(column.tobytes())
     seen: dict[bytes, str] = {}

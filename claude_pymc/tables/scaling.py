@@ -36,7 +36,7 @@ def descriptor_bounds(x: np.ndarray, descriptors: Names) -> tuple[tuple[float, f
         if not high[j] - low[j] > 1e-12 * max(abs(low[j]), abs(high[j])):
             raise DesignError(
                 f"a descriptor {name!r} that varies",
-                f"{low[j]:g} in all {len(x)} rows",
+                f"{low[j]:g} in all {np.isfinite(x[:, j]).sum()} rows",
                 "every row was made under the same condition",
                 f"leave {name!r} out of the descriptors, or use Design.from_bounds",
             )

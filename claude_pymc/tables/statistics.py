@@ -43,7 +43,8 @@ class PatternStats:
     grams : array (pattern, z, z), z = (basis..., targets...)
         Rows and columns of missing targets are zero.
     n_dropped : int
-        Rows without any target: they say nothing and were left out.
+        Rows without any target (with ``missing_descriptors``: without any value): they say
+        nothing and were left out.
 
     Examples
     --------
@@ -90,12 +91,13 @@ class PatternStats:
                 Notice,
                 2,
             )
-        codes = finite @ (1 << np.arange(finite.shape[1]))
+        patterns, codes = np.unique(finite, axis=0, return_inverse=True)
         found = {}
-        for code in np.unique(codes[codes > 0]):
-            rows = np.flatnonzero(codes == code)
-            pattern = tuple(bool(v) for v in finite[rows[0]])
-            found[pattern] = (len(rows), _gram(x[rows], y[rows], design))
+        for code, present in enumerate(patterns):
+            if present.any():
+                rows = np.flatnonzero(codes.ravel() == code)
+                pattern = tuple(bool(v) for v in present)
+                found[pattern] = (len(rows), _gram(x[rows], y[rows], design))
         for target, some in zip(design.targets, np.isfinite(y).any(axis=0), strict=True):
             if some:
                 continue
@@ -188,7 +190,7 @@ class PatternStats:
 
     @property
     def n_rows(self) -> int:
-        """Number of rows with at least one target."""
+        """Number of rows that count: with at least one value of a pattern."""
         return int(self.counts.sum())
 
     @property
@@ -223,6 +225,13 @@ class PatternStats:
     def measured(self, target: str) -> int:
         """Count the rows in which ``target`` was measured."""
         return int(self.counts[self.present[:, self.design.targets.index(target)]].sum())
+
+    def sums(self) -> dict[str, list[float]]:
+        """Count and diagonal of the Gram matrix by pattern: what rows are told apart by."""
+        return {
+            "".join("01"[v] for v in pattern): [float(n), *np.diag(gram).tolist()]
+            for pattern, n, gram in zip(self.patterns, self.counts, self.grams, strict=True)
+        }
 
     @property
     def digest(self) -> str:
