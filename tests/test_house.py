@@ -40,7 +40,7 @@ ROOMS |= {
 MAY_DEFER = ("", "cli")  # the root loads its public names lazily, the command its heavy verbs
 # A module that needs an optional dependency is imported where it is used; the edge counts.
 OPTIONAL = {("claude_pymc.joint.sampling", "claude_pymc.joint.numpyro_backend")}
-HEAVY = "pandas xarray pymc pytensor arviz matplotlib scipy numba nutpie".split()
+HEAVY = "pandas xarray pymc pytensor arviz matplotlib scipy numba nutpie jax".split()
 MAX_LINES = 400
 
 TOP_LEVEL = set(

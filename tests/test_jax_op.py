@@ -230,7 +230,7 @@ def estimates(tree, method):
     return found
 
 
-@pytest.mark.parametrize("way", ["ours", "pymc_way"])
+@pytest.mark.parametrize("way", ["ours", pytest.param("pymc_way", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("method", ["mean", "sd"])
 def test_the_posterior_is_that_of_nutpie(way, method, nutpie_raw, request):
     found = estimates(request.getfixturevalue(way), method)
