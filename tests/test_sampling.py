@@ -233,8 +233,8 @@ def test_numbers_that_are_no_numbers_of_draws(sampler, stats, options, word):
 def test_unknown_methods_and_backends(spec, stats):
     with pytest.raises(SamplingError, match="'exakt'"):
         sample(spec, stats, method="exakt")
-    with pytest.raises(SamplingError, match="'numpyro'"):
-        Sampler(spec, backend="numpyro")
+    with pytest.raises(SamplingError, match="'stan'"):
+        Sampler(spec, backend="stan")
 
 
 def test_draws_go_to_netcdf_and_come_back(idata, tmp_path):

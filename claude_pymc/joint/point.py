@@ -35,6 +35,8 @@ from claude_pymc.notation import BASIS, CHAIN, DRAW, JOINT_PARAMETERS, PARAMETER
 from claude_pymc.tables.statistics import PatternStats
 
 STARTS = 20
+# A Gram matrix in double precision does not hold directions below this share of the largest one.
+ROUND_OFF = 1e-7
 FLAT = 1e-3  # a gradient below this is zero
 LOWEST, HIGHEST = 1e-6, 1e3  # bounds of sigma, in units of the root mean square of the variable
 COORDINATES = {
@@ -230,7 +232,7 @@ class _Problem:
         a, b = np.concatenate(matrix), np.concatenate(values)
         size = np.sqrt(np.square(a).sum(axis=0))
         size[size == 0.0] = 1.0
-        found, _, rank, _ = np.linalg.lstsq(a / size, b, rcond=None)
+        found, _, rank, _ = np.linalg.lstsq(a / size, b, rcond=ROUND_OFF)
         self.determined = rank == len(size)
         return found / size
 
