@@ -281,15 +281,16 @@ def test_columns_of_a_joint_gaussian_come_back(rng):
         np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8 * np.abs(b).max())
 
 
-def test_errors():
+def test_errors(monkeypatch):
     spec = make_spec("lkj", "conditional", 2)
     layout = make_layout("conditional", 2, True)
     for settings in ({"draws": 49}, {"draws": 98, "chains": 1}, {"simulations": 0}):
         with pytest.raises(cp.SamplingError, match="at least 99 draws and one simulation"):
             cp.calibrate(spec, layout, sampler=Exact(spec), **settings)
     flat = cp.JointGaussian(spec.design, cp.FlatPrior())
+    monkeypatch.setattr(calibration, "Sampler", None)  # refused before anything is compiled
     with pytest.raises(cp.SpecError, match="a proper prior to draw from"):
-        cp.calibrate(flat, layout)  # before anything is compiled
+        cp.calibrate(flat, layout)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         cp.calibrate(spec, layout, sampler=Ignorant(spec), simulations=2, progress=True)

@@ -30,15 +30,16 @@ from claude_pymc.joint.gaussian import (
 from claude_pymc.joint.model import data_of, groups
 from claude_pymc.joint.ops import pattern_numpy
 from claude_pymc.joint.posterior import JointPosterior
+from claude_pymc.joint.priors import FLOOR
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.notation import BASIS, CHAIN, DRAW, JOINT_PARAMETERS, PARAMETERS
 from claude_pymc.tables.statistics import PatternStats
 
 STARTS = 20
-# A Gram matrix in double precision does not hold directions below this share of the largest one.
-ROUND_OFF = 1e-7
+# Eigenvalues of a Gram matrix below this share of the largest are the round-off of its sums.
+ROUND_OFF = 1e-13
 FLAT = 1e-3  # a gradient below this is zero
-LOWEST, HIGHEST = 1e-6, 1e3  # bounds of sigma, in units of the root mean square of the variable
+LOWEST, HIGHEST = FLOOR, 1e3  # bounds of sigma, in units of the root mean square of the variable
 COORDINATES = {
     "flat": "free entries of Lambda, flat prior: the maximum of the likelihood",
     "shrinkage": "C, log(sigma - 1e-5), R / t, log t",
@@ -58,6 +59,8 @@ class PointEstimate:
     coefficients, corrections : DataArray (target, basis)
     linkage, covariance : DataArray (target, target_bis)
     sigma : DataArray (target)
+    scale : DataArray (group)
+        Learned scales of `ShrinkagePrior`; none under others.
     joint_mean, joint_covariance : DataArray (variable), (variable, variable_bis), or None
         Of (x, y) under likelihood "joint".
     log_likelihood : float
@@ -80,6 +83,7 @@ class PointEstimate:
     linkage: xr.DataArray
     covariance: xr.DataArray
     sigma: xr.DataArray
+    scale: xr.DataArray
     joint_mean: xr.DataArray | None
     joint_covariance: xr.DataArray | None
     log_likelihood: float
@@ -181,13 +185,22 @@ class _Problem:
         self.groups = entry_groups(spec)
         self.n_scales = len(groups(spec)) if spec.prior.kind == "shrinkage" else 0
         self.factors = [_factor(g) for g in gram]
-        counts = np.maximum(rows.sum(axis=0), 1.0)
-        square = np.einsum("mjj->j", gram[:, self.p :, self.p :]) / counts
-        self.rms = np.where(square > 0, np.sqrt(square), 1.0)
+        self.rms = self._sizes()
         free = [(None, None)]
         noise = [(np.log(LOWEST * r), np.log(HIGHEST * r)) for r in self.rms]
         self.determined = True
         self.bounds = free * len(self.links) + noise + [(-12.0, 8.0)] * self.n_scales
+
+    def _sizes(self) -> np.ndarray:
+        """Root mean square of each variable, about its mean where a constant may absorb that."""
+        counts = np.maximum(self.rows.sum(axis=0), 1.0)
+        square = np.einsum("mjj->j", self.gram[:, self.p :, self.p :]) / counts
+        if "1" in self.spec.columns.terms:
+            b = self.spec.columns.terms.index("1")
+            mean = self.gram[:, b, self.p :].sum(axis=0) / counts
+            free = [(j, b) in self.spec.columns.entries for j in range(self.d)]
+            square = np.where(free, np.maximum(square - mean**2, ROUND_OFF * square), square)
+        return np.where(square > 0, np.sqrt(square), 1.0)
 
     def starts(self, rng: np.random.Generator, number: int) -> list[np.ndarray]:
         """Random points: noises between 1e-5 and 1 of the size of the values."""
@@ -269,11 +282,11 @@ class _Problem:
     def estimate(self, point: np.ndarray, optima: tuple[float, ...]) -> PointEstimate:
         """Everything that is reported about a point."""
         value, likelihood, gradient, r = self.evaluate(point)
-        linkage, log_sigma, _ = self.unpack(point)
+        linkage, log_sigma, log_scale = self.unpack(point)
         sigma = sigma_of(self.spec, log_sigma)
         n = len(self.links)
         at_bound = np.isclose(log_sigma, np.log(LOWEST * self.rms), atol=1e-3)
-        growing = at_bound & (gradient[n : n + self.d] < -FLAT)
+        growing = at_bound & (gradient[n : n + self.d] < -FLAT) & (not self.spec.prior.proper)
         endless = [name for name, g in zip(self.spec.columns.variables, growing, strict=True) if g]
         if endless:
             warnings.warn(
@@ -291,13 +304,18 @@ class _Problem:
                 stacklevel=3,
             )
         converged = bool(np.abs(gradient).max(initial=0.0) < FLAT)
-        return self._named(linkage, sigma, r, value, likelihood, converged, optima)
+        names = [f"{self.spec.design.targets[j]}: {g}" for j, g in groups(self.spec)]
+        scale = xr.DataArray(
+            np.exp(log_scale), {"group": names[: self.n_scales]}, ("group",), name="scale"
+        )
+        return self._named(linkage, sigma, r, scale, value, likelihood, converged, optima)
 
     def _named(
         self,
         linkage: np.ndarray,
         sigma: np.ndarray,
         r: np.ndarray,
+        scale: xr.DataArray,
         value: float,
         likelihood: float,
         converged: bool,
@@ -326,6 +344,7 @@ class _Problem:
         return PointEstimate(
             spec,
             precision,
+            scale=scale,
             log_likelihood=float(likelihood),
             log_posterior=float(value),
             coordinates=COORDINATES[spec.prior.kind],
@@ -341,7 +360,8 @@ def _factor(gram: np.ndarray) -> np.ndarray:
     length = np.sqrt(np.diag(gram))
     scale = np.where(length > 0, length, 1.0)
     values, vectors = np.linalg.eigh(gram / np.outer(scale, scale))
-    return np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T * scale
+    values[values < ROUND_OFF * values[-1]] = 0.0
+    return np.sqrt(values)[:, None] * vectors.T * scale
 
 
 def _different(values: list[float], tolerance: float = 1e-3) -> tuple[float, ...]:

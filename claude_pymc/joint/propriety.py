@@ -72,7 +72,8 @@ def refuse_improper(spec: JointGaussian, stats: PatternStats) -> None:
         "rows that determine every column, as the flat prior does not",
         "; ".join(got),
         "too few rows in which these values were measured together, or values that a column "
-        "reproduces exactly; the posterior under the flat prior has no finite mass",
+        "reproduces exactly, or terms so alike that an unscaled design hides their difference; the "
+        "posterior under the flat prior has no finite mass",
         "use a proper prior (ShrinkagePrior, LKJPrior), add shared rows, or take the maximum of "
         "the likelihood by find_map",
     )
