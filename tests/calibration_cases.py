@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
+from arviz_stats.base import array_stats
+from scipy.stats import ks_2samp
 
 import claude_pymc as cp
+from claude_pymc.joint.simulate import draw_prior, named_truth
 
 TARGETS = {2: ("sim", "exp"), 3: ("cheap", "sim", "exp")}
 N_ROWS = 16
@@ -137,3 +140,27 @@ def check_wrong_sampler(case: Case) -> None:
     found = result.rejected(0.01, tests=N_TESTS)
     assert any(name.startswith("sigma[") for name in found)
     assert "linkage[1, 0]" not in found
+
+
+def check_prior(case: Case) -> None:
+    """Without rows the compiled sampler draws from the prior that data sets are simulated from.
+
+    Ranks hardly see the prior of what many rows determine; this does.
+    """
+    rng = np.random.default_rng(1)
+    direct = [named_truth(case.spec, draw_prior(case.spec, rng)) for _ in range(4000)]
+    empty = cp.PatternStats.empty(case.spec.design)
+    tree = case.sampler.draw(empty, draws=4000, chains=2, seed=1)
+    p_values = {}
+    for name, value in direct[0].items():
+        sampled = tree["posterior"][name].transpose("chain", "draw", ...).to_numpy()
+        for place in np.ndindex(value.shape):
+            ours = sampled[(..., *place)]
+            simulated = np.array([one[name][place] for one in direct])
+            if not simulated.any():  # a structural zero
+                assert not ours.any()
+                continue
+            step = int(np.ceil(2 * ours.size / array_stats.ess(ours)))
+            p_values[name, place] = ks_2samp(ours[:, ::step].ravel(), simulated).pvalue
+    assert len(p_values) >= case.n_quantities - 1
+    assert min(p_values.values()) * len(p_values) > 0.01, p_values

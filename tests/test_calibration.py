@@ -121,31 +121,27 @@ def test_rank_breaks_ties_at_random(rng):
         assert kstest(found, "uniform", (low, high - low)).pvalue > 0.001
 
 
+NARROW = {"sigma[0]": (0.3, 0.3), "linkage[1, 0]": (0.3, 0.3)}
+
+
 def fake(n, rng, wrong=()):
-    """A result over twelve quantities; the wrong ones have ranks of an interval too narrow."""
+    """A result over twelve quantities; ranks of the wrong ones are drawn from the given Beta."""
     names = [f"corrections[{j}, {b}]" for j in range(3) for b in range(3)]
     names += ["sigma[0]", "linkage[1, 0]", "log_likelihood"]
-    values = {
-        name: rng.beta(0.3, 0.3, n) if name in wrong else rng.uniform(size=n) for name in names
-    }
-    ranks = xr.DataArray(
-        np.column_stack(list(values.values())), {"quantity": names}, ("simulation", "quantity")
-    )
+    columns = [rng.beta(*dict(wrong).get(name, (1, 1)), n) for name in names]
+    ranks = xr.DataArray(np.column_stack(columns), {"quantity": names}, ("simulation", "quantity"))
     return cp.Calibration(ranks, 3)
 
 
 def test_result(rng, tmp_path):
-    result = fake(100, rng, wrong=["sigma[0]", "linkage[1, 0]"])
+    result = fake(100, rng, NARROW)
     frame = result.uniformity()
-    assert list(frame.index[:2]) in (
-        ["sigma[0]", "linkage[1, 0]"],
-        ["linkage[1, 0]", "sigma[0]"],
-    )
+    assert set(frame.index[:2]) == set(NARROW)
     for name, row in frame.iterrows():
         expected = uniformity_p_value(result.ranks.sel(quantity=name).to_numpy())
         assert row["p_value"] == expected
     np.testing.assert_allclose(frame["p_holm"], holm(frame["p_value"].to_numpy()))
-    assert set(result.rejected()) == {"sigma[0]", "linkage[1, 0]"}
+    assert set(result.rejected()) == set(NARROW)
     assert result.rejected(tests=10**9) == []
     largest = frame["p_value"].max()
     assert len(result.rejected(1.01 * largest * 7, tests=7)) == 12
@@ -158,20 +154,30 @@ def test_result(rng, tmp_path):
     xr.testing.assert_equal(again.ranks, result.ranks)
 
 
+def named(axes):
+    """Quantities in the legend of a picture, in order."""
+    legend = axes.get_legend()
+    texts = [] if legend is None else [text.get_text() for text in legend.get_texts()]
+    return [text.split(", p =")[0] for text in texts]
+
+
 def test_picture_names_what_leaves_the_band(rng):
-    good, bad = fake(100, rng), fake(100, rng, wrong=["sigma[0]", "linkage[1, 0]"])
-    for result in (good, bad):
+    low, high = {"sigma[0]": (1, 4)}, {"linkage[1, 0]": (4, 1)}
+    more = {"corrections[0, 0]": (1.3, 1), "corrections[1, 1]": (1, 9)}
+    for wrong in ({}, low, high, low | high | more):
+        result = fake(200, rng, wrong)
+        p = result.uniformity()["p_value"]
         axes = result.plot().axes[0]
-        legend = axes.get_legend()
-        named = [] if legend is None else [text.get_text() for text in legend.get_texts()]
-        assert "12 quantities, 100 simulated data sets" in axes.get_title(loc="left")
-        assert ("sigma[0]" in str(named)) == ("linkage[1, 0]" in str(named)) == (result is bad)
-        curve = result.ranks.sel(quantity="sigma[0]").to_numpy()
+        outside = int(axes.get_title(loc="left").split(": ")[1].split()[0])
+        assert "12 quantities, 200 simulated data sets" in axes.get_title(loc="left")
+        assert outside == (p < 0.05).sum() >= len(wrong)
+        assert len(named(axes)) == min(outside, 3)
+        assert max(p[named(axes)], default=0) <= p.drop(named(axes)).min()
         drawn = [line.get_ydata() for line in axes.lines if len(line.get_ydata()) > 2]
-        assert len(drawn) == 12
         z = np.arange(1, 40) / 40
-        expected = [(curve <= v).mean() - v for v in z]
-        assert any(np.allclose(line, expected) for line in drawn)
+        expected = [(v[:, None] <= z).mean(axis=0) - z for v in result.ranks.to_numpy().T]
+        assert len(drawn) == 12
+        assert all(any(np.allclose(line, curve) for line in drawn) for curve in expected)
 
 
 # Calibration of exact samplers.
