@@ -13,6 +13,7 @@ from claude_pymc.joint.simulate import draw_prior, named_truth
 
 TARGETS = {2: ("sim", "exp"), 3: ("cheap", "sim", "exp")}
 N_ROWS = 16
+FEW: dict[str, int] = {"simulations": 30, "draws": 200, "tune": 250, "seed": 1}
 PRIORS = {"lkj": cp.LKJPrior(), "shrinkage": cp.ShrinkagePrior()}
 
 
@@ -119,11 +120,9 @@ class HalvedNoise:
 
 
 @functools.cache
-def calibrated(case: Case, simulations: int = 30, seed: int = 1) -> cp.Calibration:
-    """Ranks of a configuration, kept for all tests of a file."""
-    return cp.calibrate(
-        case.spec, case.layout, sampler=case.sampler, simulations=simulations, seed=seed
-    )
+def calibrated(case: Case) -> cp.Calibration:
+    """Ranks of a configuration over few data sets, kept for all tests of a file."""
+    return cp.calibrate(case.spec, case.layout, sampler=case.sampler, **FEW)
 
 
 def check_case(case: Case) -> None:
@@ -136,7 +135,7 @@ def check_case(case: Case) -> None:
 def check_wrong_sampler(case: Case) -> None:
     """Half the noise is seen in sigma, with the same number of data sets."""
     wrong = HalvedNoise(case.sampler)
-    result = cp.calibrate(case.spec, case.layout, sampler=wrong, simulations=30, seed=1)
+    result = cp.calibrate(case.spec, case.layout, sampler=wrong, **FEW)
     found = result.rejected(0.01, tests=N_TESTS)
     assert any(name.startswith("sigma[") for name in found)
     assert "linkage[1, 0]" not in found
@@ -150,7 +149,7 @@ def check_prior(case: Case) -> None:
     rng = np.random.default_rng(1)
     direct = [named_truth(case.spec, draw_prior(case.spec, rng)) for _ in range(4000)]
     empty = cp.PatternStats.empty(case.spec.design)
-    tree = case.sampler.draw(empty, draws=4000, chains=2, seed=1)
+    tree = case.sampler.draw(empty, draws=2500, chains=2, seed=1)
     p_values = {}
     for name, value in direct[0].items():
         sampled = tree["posterior"][name].transpose("chain", "draw", ...).to_numpy()

@@ -7,7 +7,7 @@ from scipy.stats import norm
 
 import claude_pymc as cp
 from claude_pymc.joint.density import entry_sd, log_prior
-from claude_pymc.joint.model import build_model, groups
+from claude_pymc.joint.model import build_model
 from claude_pymc.joint.priors import FLOOR
 from claude_pymc.notation import JOINT_COLUMNS
 
@@ -56,7 +56,7 @@ def test_prior_density_is_that_of_the_model(name, rng):
     names = (
         list(JOINT_COLUMNS) if spec.likelihood == "joint" else ["linkage", "sigma", "corrections"]
     )
-    names += ["scale"] if groups(spec) and spec.prior.kind == "shrinkage" else []
+    names += ["scale"] if spec.groups and spec.prior.kind == "shrinkage" else []
     outputs = model.replace_rvs_by_values([model[n] for n in names])
     outputs.append(model.logp(vars=model.free_RVs))
     with pytensor.config.change_flags(cxx=""):
@@ -91,7 +91,7 @@ def test_prior_density_is_that_of_the_model(name, rng):
 def test_gradients_of_the_prior_density(name, rng):
     spec = SPECS[name]
     d, links = len(spec.columns.variables), [link[:2] for link in spec.columns.links]
-    size = [len(links), d, len(groups(spec)) if spec.prior.kind == "shrinkage" else 0]
+    size = [len(links), d, len(spec.groups) if spec.prior.kind == "shrinkage" else 0]
 
     def evaluate(point):
         free, log_sigma, log_scale = np.split(point, np.cumsum(size)[:-1])

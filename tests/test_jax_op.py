@@ -11,8 +11,9 @@ from test_ops import NEEDS_CXX, compiled, dyadic_statistics
 jax = pytest.importorskip("jax")
 
 from claude_pymc.errors import SamplingError  # noqa: E402
+from claude_pymc.joint.inputs import data_of  # noqa: E402
 from claude_pymc.joint.jax_op import log_likelihood, value_and_gradients  # noqa: E402
-from claude_pymc.joint.model import build_model, data_of  # noqa: E402
+from claude_pymc.joint.model import build_model  # noqa: E402
 from claude_pymc.joint.ops import MISFIT  # noqa: E402
 from claude_pymc.joint.sampling import Sampler  # noqa: E402
 from claude_pymc.joint.spec import JointGaussian  # noqa: E402

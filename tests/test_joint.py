@@ -9,7 +9,8 @@ from scipy.stats import multivariate_normal
 
 import claude_pymc as cp
 from claude_pymc.joint.gaussian import precision_from_columns, split_joint
-from claude_pymc.joint.model import build_model, data_of
+from claude_pymc.joint.inputs import data_of
+from claude_pymc.joint.model import build_model
 from claude_pymc.joint.ops import pattern_numpy
 from claude_pymc.notation import JOINT_COLUMNS
 

@@ -10,7 +10,6 @@ from scipy.stats import multivariate_normal, norm
 
 import claude_pymc as cp
 from claude_pymc.joint.density import log_prior
-from claude_pymc.joint.model import groups
 from claude_pymc.joint.priors import FLOOR
 
 SHRINKAGE = cp.ShrinkagePrior(noise=0.2, linkage_sd=0.4, constant_sd=2.0, scale=0.6)
@@ -76,7 +75,7 @@ def prior_density(spec, linkage, sigma, corrections, log_scale):
     value = norm.logpdf(np.log(sigma - FLOOR), np.log(prior.noise), prior.noise_log_sd).sum()
     value += norm.logpdf(log_scale, np.log(prior.scale), prior.scale_log_sd).sum()
     value += sum(norm.logpdf(linkage[j, k], m, prior.linkage_sd) for j, k, m in spec.links)
-    scales = dict(zip(groups(spec), np.exp(log_scale), strict=True))
+    scales = dict(zip(spec.groups, np.exp(log_scale), strict=True))
     for j, b in spec.columns.entries:
         value += norm.logpdf(corrections[j, b] / scales.get((j, names[b]), prior.constant_sd))
     return value
@@ -92,7 +91,7 @@ def best_scales(spec, corrections):
     if spec.prior.kind != "shrinkage":
         return np.zeros(0)
     prior, names, found = spec.prior, spec.design.basis.groups(len(spec.design.descriptors)), []
-    for group in groups(spec):
+    for group in spec.groups:
         size = sum(
             corrections[j, b] ** 2 for j, b in spec.columns.entries if (j, names[b]) == group
         )

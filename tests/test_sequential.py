@@ -15,7 +15,7 @@ from calibration_cases import make_sampler
 from oracle import all_patterns, random_columns, random_precision, random_rows
 
 import claude_pymc as cp
-from claude_pymc.joint.model import data_of
+from claude_pymc.joint.inputs import data_of
 from claude_pymc.joint.ops import pattern_numpy
 
 DESIGNS = ["conditional 2", "conditional 3", "missing_descriptors 2", "missing_descriptors 3"]

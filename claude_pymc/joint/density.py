@@ -19,8 +19,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import njit
 
-from claude_pymc.joint.model import groups
 from claude_pymc.joint.priors import FLOOR, LKJPrior, ShrinkagePrior
 from claude_pymc.joint.spec import JointGaussian
 
@@ -43,7 +43,7 @@ def entry_groups(spec: JointGaussian) -> np.ndarray:
     if not isinstance(spec.prior, ShrinkagePrior):
         return np.full(len(spec.columns.entries), -1)
     names = spec.design.basis.groups(len(spec.design.descriptors))
-    position = {pair: i for i, pair in enumerate(groups(spec))}
+    position = {pair: i for i, pair in enumerate(spec.groups)}
     places = [position.get((j, names[b]), -1) for j, b in spec.columns.entries]
     return np.array(places, dtype=int)
 
@@ -88,33 +88,76 @@ def _normal(x: np.ndarray, mean: float, sd: float) -> tuple[float, np.ndarray]:
 def _lkj(
     spec: JointGaussian, prior: LKJPrior, linkage: np.ndarray, sigma: np.ndarray
 ) -> tuple[float, np.ndarray, np.ndarray]:
-    """Log density of (C, log sigma) under the LKJ prior, row by row of the Cholesky factor."""
+    """Log density of (C, log sigma) under the LKJ prior, and its gradients."""
+    linked, shape = lkj_arrays(spec, prior)
+    g_linkage, g_sigma = np.zeros_like(linkage), np.zeros_like(sigma)
+    noise = -math.log(prior.noise), prior.noise_log_sd
+    value = lkj_loops(linkage, sigma, linked, shape, *noise, g_linkage, g_sigma)
+    return value, g_linkage, g_sigma
+
+
+def lkj_arrays(spec: JointGaussian, prior: LKJPrior) -> tuple[np.ndarray, np.ndarray]:
+    """Which variables are linked (j, k), and the shape a of the Beta of each column j."""
     columns = spec.columns
     d, p = len(columns.variables), len(columns.terms)
-    after = {k: sorted((j for j, i, _ in columns.links if i == k), reverse=True) for k in range(d)}
-    value, g_linkage, g_sigma = 0.0, np.zeros((d, d)), np.zeros(d)
-    for k, dependent in after.items():
-        m = len(dependent)
-        squares = np.array([linkage[j, k] ** 2 / sigma[j] ** 2 for j in dependent])
-        squares = np.append(squares, sigma[k] ** -2)
-        suffix = np.cumsum(squares[::-1])[::-1]  # r_1^2 .. r_(m+1)^2
-        log_r2 = np.log(suffix)
-        weight = np.zeros(m + 1)  # of log r_f^2
-        more, g_s = _normal(0.5 * log_r2[0], -math.log(prior.noise), prior.noise_log_sd)
-        value += more - 0.5 * (m + 1) * log_r2[0]
-        weight[0] += 0.5 * float(g_s) - 0.5 * (m + 1)
-        for f, j in enumerate(dependent):
-            a = prior.beta_shape(d - j, p, d)
-            power = (a - 1) - (m - f - 2) / 2
-            norm = 2 * math.lgamma(a) - math.lgamma(2 * a) + (2 * a - 1) * math.log(2)
-            value += power * (log_r2[f + 1] - log_r2[f]) - norm
+    linked = np.zeros((d, d), dtype=np.bool_)
+    for j, k, _ in columns.links:
+        linked[j, k] = True
+    return linked, np.array([0.0] + [prior.beta_shape(d - j, p, d) for j in range(1, d)])
+
+
+@njit(cache=True, error_model="numpy")
+def lkj_loops(
+    linkage: np.ndarray,
+    sigma: np.ndarray,
+    linked: np.ndarray,
+    shape: np.ndarray,
+    noise_mean: float,
+    noise_sd: float,
+    g_linkage: np.ndarray,
+    g_sigma: np.ndarray,
+) -> float:
+    """Log density of (C, log sigma), row by row of the Cholesky factor; gradients are added."""
+    d = len(sigma)
+    value = 0.0
+    square, log_r2, weight = np.zeros(d), np.zeros(d), np.zeros(d)
+    for k in range(d):
+        # Row k over the variables that depend on it, last one first, then its diagonal element:
+        # squares and suffix sums r_1^2 .. r_(m+1)^2.
+        m = 0
+        for j in range(d - 1, k, -1):
+            if linked[j, k]:
+                square[m] = (linkage[j, k] / sigma[j]) ** 2
+                m += 1
+        square[m] = sigma[k] ** -2
+        suffix = 0.0
+        for f in range(m, -1, -1):
+            suffix += square[f]
+            log_r2[f] = np.log(suffix)
+            weight[f] = 0.0
+        z = (0.5 * log_r2[0] - noise_mean) / noise_sd
+        value -= 0.5 * z * z + np.log(noise_sd) + 0.5 * LOG_2PI + 0.5 * (m + 1) * log_r2[0]
+        weight[0] = -0.5 * z / noise_sd - 0.5 * (m + 1)
+        f = 0
+        for j in range(d - 1, k, -1):
+            if not linked[j, k]:
+                continue
+            a = shape[j]
+            power = (a - 1.0) - (m - f - 2) / 2.0
+            norm = 2.0 * math.lgamma(a) - math.lgamma(2.0 * a) + (2.0 * a - 1.0) * math.log(2.0)
+            value += power * (log_r2[f + 1] - log_r2[f]) - norm - np.log(sigma[j])
             weight[f + 1] += power
             weight[f] -= power
-        g_squares = np.cumsum(weight / suffix)
+            f += 1
         # d L_jj = d log sigma_j / sigma_j and d L_kj = d c_jk / sigma_j.
-        value -= float(np.log(sigma[dependent]).sum() + np.log(sigma[k]))
-        g_sigma[k] -= 2.0 * g_squares[-1] * squares[-1] + 1.0
-        for f, j in enumerate(dependent):
-            g_linkage[j, k] = 2.0 * g_squares[f] * linkage[j, k] / sigma[j] ** 2
-            g_sigma[j] -= 2.0 * g_squares[f] * squares[f] + 1.0
-    return value, g_linkage, g_sigma
+        value -= np.log(sigma[k])
+        f, slope = 0, weight[0] * np.exp(-log_r2[0])
+        for j in range(d - 1, k, -1):
+            if not linked[j, k]:
+                continue
+            g_linkage[j, k] += 2.0 * slope * linkage[j, k] / sigma[j] ** 2
+            g_sigma[j] -= 2.0 * slope * square[f] + 1.0
+            f += 1
+            slope += weight[f] * np.exp(-log_r2[f])
+        g_sigma[k] -= 2.0 * slope * square[m] + 1.0
+    return value

@@ -31,29 +31,20 @@ SIZE, ARRAY = types.int64, types.CPointer(types.float64)
 SIGNATURE = types.void(*(SIZE,) * 3, *(ARRAY,) * 9)
 
 
-def pattern_kernel(
-    d: int,
-    p: int,
-    n_patterns: int,
-    linkage_: Any,
-    sigma_: Any,
-    corrections_: Any,
-    rows_: Any,
-    gram_: Any,
-    value_: Any,
-    g_linkage_: Any,
-    g_sigma_: Any,
-    g_corrections_: Any,
-) -> None:
-    """Fill the value and its gradients with respect to C (strictly lower), sigma and R."""
-    linkage = numba.carray(linkage_, (d, d))
-    sigma = numba.carray(sigma_, d)
-    corrections = numba.carray(corrections_, (d, p))
-    rows = numba.carray(rows_, (n_patterns, d))
-    gram = numba.carray(gram_, (n_patterns, p + d, p + d))
-    g_linkage = numba.carray(g_linkage_, (d, d))
-    g_sigma = numba.carray(g_sigma_, d)
-    g_corrections = numba.carray(g_corrections_, (d, p))
+@numba.njit(cache=True, error_model="numpy")
+def pattern_loops(
+    linkage: np.ndarray,
+    sigma: np.ndarray,
+    corrections: np.ndarray,
+    rows: np.ndarray,
+    gram: np.ndarray,
+    g_linkage: np.ndarray,
+    g_sigma: np.ndarray,
+    g_corrections: np.ndarray,
+) -> float:
+    """Fill the gradients with respect to C (strictly lower), sigma and R; return the value."""
+    d, p = corrections.shape
+    n_patterns = len(rows)
     value = 0.0
     failed = False
     # Columns 0..p-1 hold W = T^-1 R, columns p.. hold A = T^-1 diag(sigma); g is their gradient.
@@ -161,7 +152,34 @@ def pattern_kernel(
                 g_linkage[j, k] = np.nan
             for b in range(p):
                 g_corrections[j, b] = np.nan
-    value_[0] = value
+    return value
+
+
+def pattern_kernel(
+    d: int,
+    p: int,
+    n_patterns: int,
+    linkage: Any,
+    sigma: Any,
+    corrections: Any,
+    rows: Any,
+    gram: Any,
+    value: Any,
+    g_linkage: Any,
+    g_sigma: Any,
+    g_corrections: Any,
+) -> None:
+    """`pattern_loops` as a C function of pointers."""
+    value[0] = pattern_loops(
+        numba.carray(linkage, (d, d)),
+        numba.carray(sigma, d),
+        numba.carray(corrections, (d, p)),
+        numba.carray(rows, (n_patterns, d)),
+        numba.carray(gram, (n_patterns, p + d, p + d)),
+        numba.carray(g_linkage, (d, d)),
+        numba.carray(g_sigma, d),
+        numba.carray(g_corrections, (d, p)),
+    )
 
 
 @cache

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from claude_pymc.errors import Notice, StatisticsError
+from claude_pymc.joint.inputs import DATA, coords, data_of
 from claude_pymc.joint.ops import pattern_log_likelihood
 from claude_pymc.joint.priors import FLOOR, LKJPrior, ShrinkagePrior
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.notation import (
-    BASIS,
     JOINT_COLUMNS,
     PARAMETERS,
     TARGET,
-    TARGET_BIS,
     VARIABLE,
     VARIABLE_BIS,
 )
 from claude_pymc.tables.statistics import PatternStats
-
-DATA = ("rows", "gram")
-SMALL, LARGE = 0.02, 10.0
 
 
 def build_model(spec: JointGaussian, stats: PatternStats | None = None) -> pm.Model:
@@ -65,82 +59,6 @@ def build_model(spec: JointGaussian, stats: PatternStats | None = None) -> pm.Mo
     return model
 
 
-def coords(spec: JointGaussian) -> dict[str, list[str]]:
-    """Coordinates of the model's dims."""
-    design, columns = spec.design, spec.columns
-    names = columns.variables
-    found = {
-        TARGET: list(design.targets),
-        TARGET_BIS: list(design.targets),
-        BASIS: list(design.terms),
-        "link": [f"{names[j]} <- {names[k]}" for j, k, _ in columns.links],
-        "correction": [f"{names[j]}: {columns.terms[b]}" for j, b in columns.entries],
-        "group": [f"{design.targets[j]}: {g}" for j, g in groups(spec)],
-    }
-    if spec.likelihood == "joint":
-        found |= {VARIABLE: list(names), VARIABLE_BIS: list(names)}
-    return found
-
-
-def data_of(spec: JointGaussian, stats: PatternStats) -> dict[str, np.ndarray]:
-    """Return the arrays through which rows enter the compiled model."""
-    if stats.design != spec.design:
-        raise StatisticsError(
-            "statistics of the design in the specification",
-            "statistics of another design",
-            "the table was condensed with another basis or another scaling",
-            "use PatternStats.from_table(table, spec.design)",
-        )
-    _notice_scale(spec, stats)
-    _notice_unidentified(spec, stats)
-    rows = stats.rows
-    if spec.likelihood == "joint":
-        rows = np.hstack([stats.described * stats.counts[:, None].astype(np.float64), rows])
-    return {"rows": rows, "gram": stats.grams}
-
-
-def groups(spec: JointGaussian) -> list[tuple[int, str]]:
-    """Learned scales of `ShrinkagePrior` as (target, group of terms), the constant left out."""
-    names = spec.design.basis.groups(len(spec.design.descriptors))
-    pairs = dict.fromkeys((j, names[b]) for j, b in spec.columns.entries)
-    return [(j, g) for j, g in pairs if g != "constant"]
-
-
-def _notice_scale(spec: JointGaussian, stats: PatternStats) -> None:
-    """Say where variables are so far from unit scale that the prior is no longer weak."""
-    columns = spec.columns
-    present = np.hstack([stats.described, stats.present])[:, -len(columns.variables) :]
-    counts = stats.counts @ present
-    for j, (name, n) in enumerate(zip(columns.variables, counts, strict=True)):
-        z = len(columns.terms) + j
-        rms = float(np.sqrt(stats.grams[:, z, z].sum() / n)) if n else 1.0
-        if not SMALL < rms < LARGE and spec.prior.proper:
-            warnings.warn(
-                f"{name!r} has a root mean square of {rms:.3g} on the modelled scale, where "
-                "priors expect about 1: use Design.from_table(standardize=True), or "
-                "Design.from_bounds(ranges=...)",
-                Notice,
-                stacklevel=4,
-            )
-
-
-def _notice_unidentified(spec: JointGaussian, stats: PatternStats) -> None:
-    """Say of which linkage rows say nothing: no shared row, and corrections that absorb it."""
-    active, targets = spec.design.active, spec.design.targets
-    for j, k, _ in spec.links:
-        together = (stats.present[:, j] & stats.present[:, k]).any()
-        absorbed = active[j, active[: k + 1].any(axis=0)].all()
-        if absorbed and not together and stats.measured(targets[j]):
-            warnings.warn(
-                f"the linkage of {targets[j]!r} to {targets[k]!r} is not identified: no row has "
-                f"both, and the corrections of {targets[j]!r} hold every term of "
-                f"{targets[k]!r}, so that only the priors speak about it; leave terms out of the "
-                "corrections, or measure both in some rows",
-                Notice,
-                stacklevel=4,
-            )
-
-
 def _scatter(shape: tuple[int, ...], entries: Any, values: Any) -> Any:
     """Place ``values`` at ``entries`` of zeros: gathered, which compiles faster than assigned."""
     places = np.ravel_multi_index(tuple(np.array(entries, dtype=int).T), shape)
@@ -171,7 +89,7 @@ def _shrinkage_columns(spec: JointGaussian) -> tuple[Any, Any, Any]:
     if columns.links:
         centre = np.array([mean for *_, mean in columns.links])
         free = pm.Normal("linkage_free", centre, prior.linkage_sd, dims="link")
-    learned = groups(spec)
+    learned = spec.groups
     names = spec.design.basis.groups(len(spec.design.descriptors))
     scale: Any = pt.constant(np.array([prior.constant_sd]))
     if learned:

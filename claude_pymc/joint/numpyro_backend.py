@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 import claude_pymc.joint.jax_op  # noqa: F401  (registers the likelihood)
 from claude_pymc.errors import SamplingError
-from claude_pymc.joint.model import DATA
+from claude_pymc.joint.inputs import DATA
 
 STRIDE = 50  # steps between two looks at the keyboard and the progress bar
 HALVINGS = 10  # of the jitter around the initial point, until the density there is finite

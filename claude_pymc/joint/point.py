@@ -27,7 +27,7 @@ from claude_pymc.joint.gaussian import (
     precision_from_columns,
     split_joint,
 )
-from claude_pymc.joint.model import data_of, groups
+from claude_pymc.joint.inputs import data_of
 from claude_pymc.joint.ops import pattern_numpy
 from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.joint.priors import FLOOR
@@ -183,7 +183,7 @@ class _Problem:
         self.entries = np.array(spec.columns.entries, dtype=int).reshape(-1, 2)
         self.d, self.p = len(spec.columns.variables), len(spec.columns.terms)
         self.groups = entry_groups(spec)
-        self.n_scales = len(groups(spec)) if spec.prior.kind == "shrinkage" else 0
+        self.n_scales = len(spec.groups) if spec.prior.kind == "shrinkage" else 0
         self.factors = [_factor(g) for g in gram]
         self.rms = self._sizes()
         free = [(None, None)]
@@ -304,7 +304,7 @@ class _Problem:
                 stacklevel=3,
             )
         converged = bool(np.abs(gradient).max(initial=0.0) < FLAT)
-        names = [f"{self.spec.design.targets[j]}: {g}" for j, g in groups(self.spec)]
+        names = [f"{self.spec.design.targets[j]}: {g}" for j, g in self.spec.groups]
         scale = xr.DataArray(
             np.exp(log_scale), {"group": names[: self.n_scales]}, ("group",), name="scale"
         )

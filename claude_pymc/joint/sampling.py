@@ -16,7 +16,8 @@ from threadpoolctl import threadpool_limits
 from claude_pymc.errors import PosteriorWarning, SamplingError
 from claude_pymc.joint.convergence import convergence
 from claude_pymc.joint.gaussian import derived, split_joint
-from claude_pymc.joint.model import DATA, build_model, data_of
+from claude_pymc.joint.inputs import DATA, data_of
+from claude_pymc.joint.model import build_model
 from claude_pymc.joint.propriety import refuse_improper
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.notation import (

@@ -7,7 +7,6 @@ import numpy as np
 from claude_pymc.errors import SpecError
 from claude_pymc.joint.density import entry_sd, sigma_of
 from claude_pymc.joint.gaussian import covariance_root, split_joint
-from claude_pymc.joint.model import groups
 from claude_pymc.joint.priors import LKJPrior, ShrinkagePrior
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.tables.table import Table
@@ -36,7 +35,7 @@ def draw_prior(spec: JointGaussian, rng: np.random.Generator) -> Truth:
         sigma = sigma_of(spec, rng.normal(np.log(prior.noise), prior.noise_log_sd, d))
         for j, k, mean in columns.links:
             linkage[j, k] = rng.normal(mean, prior.linkage_sd)
-        scale = np.exp(rng.normal(np.log(prior.scale), prior.scale_log_sd, len(groups(spec))))
+        scale = np.exp(rng.normal(np.log(prior.scale), prior.scale_log_sd, len(spec.groups)))
     elif isinstance(prior, LKJPrior):
         linkage, sigma = _draw_lkj(spec, prior, rng)
     else:

@@ -147,6 +147,16 @@ class JointGaussian:
             found += [(j, k, float(bool(same) and k == same[-1])) for k in range(j)]
         return tuple(found)
 
+    @property
+    def groups(self) -> tuple[tuple[int, str], ...]:
+        """Groups of terms by target, (target, group): `ShrinkagePrior` learns a scale for each.
+
+        The constant is left out: its scale is fixed.
+        """
+        names = self.design.basis.groups(len(self.design.descriptors))
+        pairs = dict.fromkeys((j, names[b]) for j, b in self.columns.entries)
+        return tuple((j, g) for j, g in pairs if g != "constant")
+
     def describe(self) -> str:
         """Say the model in words and equations, structural zeros and scaling included."""
         design = self.design

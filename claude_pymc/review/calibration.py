@@ -22,7 +22,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from claude_pymc.errors import Notice, SamplingError
-from claude_pymc.joint.model import data_of
+from claude_pymc.joint.inputs import data_of
 from claude_pymc.joint.ops import pattern_numpy
 from claude_pymc.joint.sampling import Sampler
 from claude_pymc.joint.simulate import draw_prior, named_truth, simulate_rows

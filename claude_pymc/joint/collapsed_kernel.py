@@ -1,0 +1,263 @@
+r"""The likelihood with the corrections integrated out: loops for numba.
+
+Given linkage C, noise sigma and prior sds s_e of the free entries b_e of R, where e = (j, beta) is
+target j and basis term beta, everything is Gaussian in b. With A = T^-1, T = I - C, and for a
+pattern G
+
+    M_G = A_G' Sigma_GG^-1 A_G,      N_G = A_G' Sigma_GG^-1,
+
+    H[e, f] = sum_G M_G[j, k] C_G[beta, gamma] + delta_ef / s_e^2,    f = (k, gamma)
+    h[e]    = sum_G sum_i N_G[j, i] C_G[beta, y_i],                    bhat = H^-1 h
+
+    log p(y) = log p(y | bhat) - 1/2 sum_e bhat_e^2 / s_e^2 - sum_e log s_e - 1/2 log|H|
+
+and b | y ~ N(bhat, H^-1). An infinite s_e is a flat prior: its two terms become + 1/2 log 2 pi.
+
+The gradient is the mean of the gradient of log p(y, b) over b | y (Fisher's identity). In C and
+sigma, log p(y | b) sees b only through the d surfaces mu_j = R_j . phi, whose second moments
+
+    sum mu_j mu_k = sum_{e in j, f in k} (bhat_e bhat_f + H^-1[e, f]) C_G[beta, gamma]
+
+take the place of a basis: it is the pattern-wise likelihood again, with d terms and R = I.
+
+H is kept as U'U with U upper triangular, so that inner loops run along rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from claude_pymc.joint.gaussian import LOG_2PI
+from claude_pymc.joint.kernel import TINY, pattern_loops
+
+BLOCK = 48
+
+
+@njit(cache=True, error_model="numpy", inline="never")
+def axpy(target: np.ndarray, factor: float, source: np.ndarray) -> None:
+    """Target += factor * source, in a loop that is vectorised."""
+    for i in range(len(target)):
+        target[i] += factor * source[i]
+
+
+@njit(cache=True, error_model="numpy")
+def factorise(a: np.ndarray) -> bool:
+    """Turn the upper triangle of ``a`` into U, a = U'U; False if it is not positive definite.
+
+    Right-looking in blocks of rows; the lower triangle is left as scratch.
+    """
+    q = len(a)
+    for first in range(0, q, BLOCK):
+        last = min(first + BLOCK, q)
+        for k in range(first, last):
+            pivot = a[k, k]
+            if not (pivot > 0.0 and pivot < np.inf):
+                return False
+            pivot = 1.0 / np.sqrt(pivot)
+            for f in range(k, q):
+                a[k, f] *= pivot
+            for e in range(k + 1, last):
+                axpy(a[e, e:], -a[k, e], a[k, e:])
+        if last < q:
+            panel = a[first:last, last:].copy()
+            a[last:, last:] -= np.dot(panel.T.copy(), panel)
+    return True
+
+
+@njit(cache=True, error_model="numpy")
+def solve_upper(u: np.ndarray, x: np.ndarray) -> None:
+    """Overwrite x by U^-1 x."""
+    for i in range(len(x) - 1, -1, -1):
+        total = x[i]
+        for k in range(i + 1, len(x)):
+            total -= u[i, k] * x[k]
+        x[i] = total / u[i, i]
+
+
+@njit(cache=True, error_model="numpy")
+def solve_lower(u: np.ndarray, x: np.ndarray) -> None:
+    """Overwrite x by U'^-1 x."""
+    for i in range(len(x)):
+        x[i] /= u[i, i]
+        axpy(x[i + 1 :], -x[i], u[i, i + 1 :])
+
+
+@njit(cache=True, error_model="numpy")
+def inverse_from(u: np.ndarray) -> np.ndarray:
+    """(U'U)^-1."""
+    q = len(u)
+    x = np.zeros((q, q))
+    for i in range(q - 1, -1, -1):
+        for k in range(i + 1, q):
+            axpy(x[i, k:], -u[i, k], x[k, k:])
+        x[i, i] = 1.0
+        for f in range(i, q):
+            x[i, f] /= u[i, i]
+    return np.dot(x, x.T.copy())
+
+
+@njit(cache=True, error_model="numpy")
+def collapsed(
+    linkage: np.ndarray,
+    sigma: np.ndarray,
+    sd: np.ndarray,
+    start: np.ndarray,
+    term: np.ndarray,
+    rows: np.ndarray,
+    gram: np.ndarray,
+    mean: np.ndarray,
+    root: np.ndarray,
+    g_linkage: np.ndarray,
+    g_sigma: np.ndarray,
+    g_sd: np.ndarray,
+    want_gradient: bool,
+) -> float:
+    """Log marginal likelihood; fill bhat, U and, if wanted, the gradients.
+
+    Parameters
+    ----------
+    linkage, sigma : arrays (d, d) strictly lower, (d)
+    sd : array (q)
+        Prior sd of the free entries of R, infinite for a flat prior.
+    start, term : int arrays (d + 1), (q)
+        Entries start[j] .. start[j + 1] - 1 belong to target j; term is the basis term of each.
+    rows, gram : arrays (pattern, d), (pattern, p + d, p + d)
+    mean, root : arrays (q), (q, q), filled
+    g_linkage, g_sigma, g_sd : arrays (d, d), (d), (q), filled with gradients, NaN on failure
+    """
+    d, q, n_patterns = len(sigma), len(sd), len(rows)
+    p = gram.shape[1] - d
+    for j in range(d):
+        g_sigma[j] = np.nan
+        for k in range(d):
+            g_linkage[j, k] = np.nan
+    for e in range(q):
+        g_sd[e] = np.nan
+        if not sd[e] > TINY:
+            return -np.inf
+    # A = T^-1, and its patterns whitened: U_G = L^-1 A_G, E_G = L^-1 (columns of present targets).
+    inverse = np.zeros((d, d))
+    for j in range(d):
+        if not (sigma[j] > TINY and sigma[j] < np.inf):
+            return -np.inf
+        inverse[j, j] = 1.0
+        for k in range(j):
+            if not np.isfinite(linkage[j, k]):
+                return -np.inf
+            for i in range(k + 1):
+                inverse[j, i] += linkage[j, k] * inverse[k, i]
+    weight = np.zeros((n_patterns, d, d))
+    carry = np.zeros((n_patterns, d, d))
+    orthogonal, white, unit = np.zeros((d, d)), np.zeros((d, d)), np.zeros((d, d))
+    for m in range(n_patterns):
+        size = 0
+        for j in range(d):
+            if not rows[m, j] > 0.0:
+                continue
+            for i in range(d):
+                white[size, i] = inverse[j, i]
+                orthogonal[size, i] = inverse[j, i] * sigma[i]
+                unit[size, i] = 1.0 if i == j else 0.0
+            for k in range(size):
+                dot = 0.0
+                for i in range(d):
+                    dot += orthogonal[size, i] * orthogonal[k, i]
+                for i in range(d):
+                    orthogonal[size, i] -= dot * orthogonal[k, i]
+                    white[size, i] -= dot * white[k, i]
+                    unit[size, i] -= dot * unit[k, i]
+            square = 0.0
+            for i in range(d):
+                square += orthogonal[size, i] ** 2
+            length = np.sqrt(square)
+            if not (length > TINY and length < np.inf):
+                return -np.inf
+            for i in range(d):
+                orthogonal[size, i] /= length
+                white[size, i] /= length
+                unit[size, i] /= length
+            size += 1
+        for j in range(d):
+            for k in range(d):
+                for i in range(size):
+                    weight[m, j, k] += white[i, j] * white[i, k]
+                    carry[m, j, k] += white[i, j] * unit[i, k]
+    # H and h.
+    logs = 0.0
+    for e in range(q):
+        mean[e] = 0.0
+        for f in range(e, q):
+            root[e, f] = 0.0
+    for j in range(d):
+        for m in range(n_patterns):
+            for i in range(d):
+                factor = carry[m, j, i]
+                if factor != 0.0:
+                    for e in range(start[j], start[j + 1]):
+                        mean[e] += factor * gram[m, p + i, term[e]]
+        for k in range(j, d):
+            first, last = start[k], start[k + 1]
+            solid = last > first and term[last - 1] - term[first] == last - 1 - first
+            for m in range(n_patterns):
+                factor = weight[m, j, k]
+                if factor == 0.0:
+                    continue
+                for e in range(start[j], start[j + 1]):
+                    row, begin = gram[m, term[e]], max(first, e)
+                    if solid:
+                        shift = term[first] - first
+                        axpy(root[e, begin:last], factor, row[begin + shift : last + shift])
+                    else:
+                        for f in range(begin, last):
+                            root[e, f] += factor * row[term[f]]
+    for e in range(q):
+        if sd[e] < np.inf:
+            root[e, e] += 1.0 / sd[e] ** 2
+            logs -= np.log(sd[e])
+        else:
+            logs += 0.5 * LOG_2PI
+    if not factorise(root):
+        return -np.inf
+    solve_lower(root, mean)
+    solve_upper(root, mean)
+    for e in range(q):
+        logs -= np.log(root[e, e]) + (0.5 * (mean[e] / sd[e]) ** 2 if sd[e] < np.inf else 0.0)
+    # The d surfaces mu_j = R_j . phi as a basis of d terms.
+    surfaces = np.zeros((n_patterns, 2 * d, 2 * d))
+    product = np.zeros((d, p + d))
+    for m in range(n_patterns):
+        for j in range(d):
+            for b in range(p + d):
+                product[j, b] = 0.0
+            for e in range(start[j], start[j + 1]):
+                axpy(product[j], mean[e], gram[m, term[e]])
+        for j in range(d):
+            for k in range(d):
+                for f in range(start[k], start[k + 1]):
+                    surfaces[m, j, k] += product[j, term[f]] * mean[f]
+                surfaces[m, j, d + k] = product[j, p + k]
+                surfaces[m, d + k, j] = product[j, p + k]
+                surfaces[m, d + j, d + k] = gram[m, p + j, p + k]
+    identity, spent = np.eye(d), np.zeros((d, d))
+    value = pattern_loops(linkage, sigma, identity, rows, surfaces, g_linkage, g_sigma, spent)
+    if want_gradient and value > -np.inf:
+        inverse_h = inverse_from(root)
+        for m in range(n_patterns):
+            for j in range(d):
+                for k in range(j, d):
+                    if weight[m, j, k] == 0.0 and weight[m, k, k] == 0.0:
+                        continue
+                    total = 0.0
+                    for e in range(start[j], start[j + 1]):
+                        for f in range(start[k], start[k + 1]):
+                            total += inverse_h[e, f] * gram[m, term[e], term[f]]
+                    surfaces[m, j, k] += total
+                    if k > j:
+                        surfaces[m, k, j] += total
+        pattern_loops(linkage, sigma, identity, rows, surfaces, g_linkage, g_sigma, spent)
+        for e in range(q):
+            g_sd[e] = 0.0
+            if sd[e] < np.inf:
+                g_sd[e] = (mean[e] ** 2 + inverse_h[e, e]) / sd[e] ** 3 - 1.0 / sd[e]
+    return value + logs
