@@ -28,6 +28,7 @@ _WHERE = {
         "TableError",
     ],
     "claude_pymc.joint.crossvalidation": ["cross_validate"],
+    "claude_pymc.joint.exact": ["Evidence", "evidence"],
     "claude_pymc.joint.gaussian": ["log_likelihood"],
     "claude_pymc.joint.model": ["build_model"],
     "claude_pymc.joint.point": ["PointEstimate", "find_map"],

@@ -17,6 +17,8 @@ from claude_pymc.errors import StatisticsError as StatisticsError
 from claude_pymc.errors import StudyError as StudyError
 from claude_pymc.errors import TableError as TableError
 from claude_pymc.joint.crossvalidation import cross_validate as cross_validate
+from claude_pymc.joint.exact import Evidence as Evidence
+from claude_pymc.joint.exact import evidence as evidence
 from claude_pymc.joint.gaussian import log_likelihood as log_likelihood
 from claude_pymc.joint.model import build_model as build_model
 from claude_pymc.joint.point import PointEstimate as PointEstimate

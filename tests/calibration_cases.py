@@ -91,7 +91,7 @@ def make_layout(likelihood: str, d: int, shared: bool) -> cp.Table:
 @functools.cache
 def make_sampler(prior: str, likelihood: str, d: int) -> cp.Sampler:
     """Compile once for both layouts."""
-    return cp.Sampler(make_spec(prior, likelihood, d))
+    return cp.Sampler(make_spec(prior, likelihood, d), method="nuts")
 
 
 CASES = [

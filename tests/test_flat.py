@@ -186,7 +186,9 @@ def test_posterior_density_of_complete_data(n, p, d, rng):
 def drawn():
     """Posterior draws for 30 complete rows, and what they must be distributed like."""
     spec, rows = flat(2, 3, [3, 3]), linked(np.random.default_rng(3), 30, 3, 2)
-    tree = cp.Sampler(spec).draw(cp.PatternStats.from_table(rows, spec.design), draws=2000, seed=5)
+    tree = cp.Sampler(spec, method="nuts").draw(
+        cp.PatternStats.from_table(rows, spec.design), draws=2000, seed=5
+    )
     return tree, complete(spec.design.phi(rows.x), spec.design.to_model(rows.y))
 
 

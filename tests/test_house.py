@@ -38,8 +38,12 @@ ROOMS |= {
     "__main__": 9,
 }
 MAY_DEFER = ("", "cli")  # the root loads its public names lazily, the command its heavy verbs
-# A module that needs an optional dependency is imported where it is used; the edge counts.
-OPTIONAL = {("claude_pymc.joint.sampling", "claude_pymc.joint.numpyro_backend")}
+# What needs an optional dependency, or PyMC, which takes seconds to load, is imported where it is
+# used; the edge counts.
+DEFERRED = {
+    ("claude_pymc.joint.sampling", "claude_pymc.joint.nuts"),
+    ("claude_pymc.joint.nuts", "claude_pymc.joint.numpyro_backend"),
+}
 HEAVY = "pandas xarray pymc pytensor arviz matplotlib scipy numba nutpie jax".split()
 MAX_LINES = 400
 
@@ -114,8 +118,8 @@ def faults_of(package: Path) -> list[str]:
         for node in ast.walk(tree):
             for target in imported(node, module, path, known):
                 rank, below, edge = rank_of(module), rank_of(target), f"{module} -> {target}"
-                optional = (module, target) in OPTIONAL
-                if node in inner and room_of(module) not in MAY_DEFER and not optional:
+                deferred = (module, target) in DEFERRED
+                if node in inner and room_of(module) not in MAY_DEFER and not deferred:
                     faults.append(f"{edge}: deferred into a function")
                 if room_of(target) == "":
                     faults.append(f"{edge}: imports the root of the package")

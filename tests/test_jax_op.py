@@ -14,8 +14,8 @@ from claude_pymc.errors import SamplingError  # noqa: E402
 from claude_pymc.joint.inputs import data_of  # noqa: E402
 from claude_pymc.joint.jax_op import log_likelihood, value_and_gradients  # noqa: E402
 from claude_pymc.joint.model import build_model  # noqa: E402
+from claude_pymc.joint.nuts import NutsSampler  # noqa: E402
 from claude_pymc.joint.ops import MISFIT  # noqa: E402
-from claude_pymc.joint.sampling import Sampler  # noqa: E402
 from claude_pymc.joint.spec import JointGaussian  # noqa: E402
 from claude_pymc.tables.basis import Polynomial  # noqa: E402
 from claude_pymc.tables.design import Design  # noqa: E402
@@ -195,7 +195,7 @@ def ours(numpyro_model, spec, stats):
 @pytest.fixture(scope="module")
 def nutpie_raw(spec, stats):
     pytest.importorskip("nutpie")
-    sampler = Sampler(spec, "nutpie")
+    sampler = NutsSampler(spec, "nutpie")
     sizes = LENGTHS.values()
     return sampler._nutpie(data_of(spec, stats), *sizes, 2, 0.95, False)
 

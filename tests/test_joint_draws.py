@@ -21,7 +21,7 @@ NAN = np.nan
 
 @pytest.fixture(scope="module")
 def sampler():
-    return cp.Sampler(cp.JointGaussian(make_design(), PRIOR, "joint"))
+    return cp.Sampler(cp.JointGaussian(make_design(), PRIOR, "joint"), method="nuts")
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ def design() -> cp.Design:
 def ours(design):
     stats = cp.PatternStats.from_table(study(), design)
     assert sorted(stats.counts) == [6, 8, 12]
-    sampler = cp.Sampler(cp.JointGaussian(design, PRIOR))
+    sampler = cp.Sampler(cp.JointGaussian(design, PRIOR), method="nuts")
     return sampler.draw(stats, draws=DRAWS, tune=TUNE, chains=CHAINS, seed=1, target_accept=ACCEPT)
 
 

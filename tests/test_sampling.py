@@ -8,7 +8,8 @@ import pytest
 import xarray as xr
 
 from claude_pymc.errors import Notice, PosteriorWarning, SamplingError, StatisticsError
-from claude_pymc.joint import sampling
+from claude_pymc.joint import nuts, sampling
+from claude_pymc.joint.model import build_model
 from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.joint.sampling import Sampler, sample
 from claude_pymc.joint.spec import JointGaussian
@@ -44,7 +45,7 @@ def stats(spec):
 
 @pytest.fixture(scope="module")
 def sampler(spec):
-    return Sampler(spec)
+    return Sampler(spec, method="nuts")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def test_draws_have_the_layout_that_others_rely_on(idata, spec, stats):
     assert attrs["data_hash"] == stats.digest
     assert (attrs["n_rows"], attrs["shared_rows"], attrs["seed"]) == (20, 7, 1)
     assert (attrs["method"], attrs["tune"]) == ("nuts", sampling.TUNE)
-    assert attrs["target_accept"] in sampling.TARGET_ACCEPT
+    assert attrs["target_accept"] in nuts.TARGET_ACCEPT
     assert {"claude-pymc", "pymc", "numpy"} <= set(json.loads(attrs["versions"]))
     assert all(check.passed for check in sampling.convergence(idata))
 
@@ -164,7 +165,7 @@ def test_a_target_without_any_value(sampler, spec):
 def test_one_target_alone_and_one_target_more():
     for targets in (["exp"], ["cheap", "sim", "exp"]):
         design = Design.from_bounds({"x": (-1.0, 1.0)}, targets, Polynomial(degree=1))
-        model = sampling.build_model(JointGaussian(design))
+        model = build_model(JointGaussian(design))
         values = model.compile_logp(mode="FAST_COMPILE")(model.initial_point())
         assert np.isfinite(values)
 
@@ -182,7 +183,7 @@ def test_the_other_backend_agrees(spec, stats, idata):
 
 
 def test_sample_warns_when_a_check_fails(sampler, spec, stats, monkeypatch):
-    monkeypatch.setattr(sampling, "Sampler", lambda spec, backend: sampler)
+    monkeypatch.setattr(sampling, "Sampler", lambda spec, backend, method: sampler)
     with pytest.warns(PosteriorWarning, match="FAILED  ESS bulk, least") as caught:
         found = sample(spec, stats, seed=0, draws=20, tune=200, chains=2)
     assert len(caught) == 1
@@ -200,8 +201,8 @@ def test_divergences_are_answered_by_smaller_steps(sampler, spec, stats, monkeyp
         found["sample_stats"]["diverging"][...] = accept < 0.99
         return found
 
-    real = sampler._nutpie
-    monkeypatch.setattr(sampler, "_nutpie", run)
+    real = sampler.nuts._nutpie
+    monkeypatch.setattr(sampler.nuts, "_nutpie", run)
     assert sampler.draw(stats, seed=0, **QUICK).attrs["target_accept"] == 0.99
     assert asked == [0.95, 0.99]
     found = sampler.draw(stats, seed=0, target_accept=0.8, **QUICK)

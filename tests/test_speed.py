@@ -18,7 +18,7 @@ study = cp.Study.named("elements_volume")
 table = study.table()
 spec = study.spec(table)
 stats = cp.PatternStats.from_table(table, spec.design)
-print(cp.Sampler(spec).draw(stats, seed=0).attrs["n_rows"])
+print(cp.Sampler(spec, method="nuts").draw(stats, seed=0).attrs["n_rows"])
 """
 
 
@@ -37,7 +37,7 @@ def test_a_compiled_model_draws_quickly(capsys):
     table = study.table()
     spec = study.spec(table)
     stats = PatternStats.from_table(table, spec.design)
-    sampler, seconds = Sampler(spec), []
+    sampler, seconds = Sampler(spec, method="nuts"), []
     for seed in range(3):
         start = time.perf_counter()
         sampler.draw(stats, seed=seed)

@@ -17,10 +17,12 @@ from numba import njit
 
 from claude_pymc.joint.collapsed_kernel import collapsed, solve_upper
 from claude_pymc.joint.density import LOG_2PI, entry_groups, lkj_arrays, lkj_loops
+from claude_pymc.joint.inputs import sizes_of
 from claude_pymc.joint.priors import FLOOR, LKJPrior, ShrinkagePrior
 from claude_pymc.joint.spec import JointGaussian
 
 SHRINKAGE, LKJ, FLAT = range(3)
+CHEAP = 150  # entries of R up to which 50000 evaluations take seconds
 
 
 class Problem(NamedTuple):
@@ -74,16 +76,44 @@ class CollapsedPosterior:
         self.n_scales = len(spec.groups) if spec.prior.kind == "shrinkage" else 0
         self.q = len(spec.columns.entries)
         self.dims = self.n_links + self.d + self.n_scales
+        self.exploring = self.q <= CHEAP
+
+    def theta(self, linkage: np.ndarray, sigma: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        """Points (..., dim) of given columns, the inverse of what :meth:`draw` returns."""
+        links = [linkage[..., j, k] for j, k, _ in self.spec.columns.links]
+        noise = np.log(np.maximum(sigma - self.problem.floor, 1e-300))
+        free = np.stack(links, axis=-1) if links else np.zeros((*sigma.shape[:-1], 0))
+        return np.concatenate([free, noise, np.log(scale)], axis=-1)
+
+    def starts(self, number: int, rng: np.random.Generator) -> np.ndarray:
+        """Points from which modes are looked for: noises between 1e-4 and 1 of the values."""
+        centre = np.array([mean for *_, mean in self.spec.columns.links])
+        sizes = np.log(sizes_of(self.spec, self.problem.rows, self.problem.gram))
+        link = centre + 0.7 * rng.standard_normal((number, self.n_links))
+        noise = sizes + rng.uniform(math.log(1e-4), 0.0, (number, self.d))
+        scale = rng.normal(self.problem.scale_mean, self.problem.scale_sd, (number, self.n_scales))
+        return np.hstack([link, noise, scale])
 
     def evaluate(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Log density and its gradient at one point."""
         gradient = np.empty(self.dims)
-        return float(_one(np.ascontiguousarray(theta), self.problem, gradient)), gradient
+        return float(self._run(theta[None], gradient)[0]), gradient
 
     def batch(self, theta: np.ndarray) -> np.ndarray:
         """Log density of points (point, dim)."""
+        return self._run(theta, np.empty(0))
+
+    def _run(
+        self,
+        theta: np.ndarray,
+        gradient: np.ndarray,
+        free: np.ndarray | None = None,
+        sigma: np.ndarray | None = None,
+    ) -> np.ndarray:
         values = np.empty(len(theta))
-        _batch(np.ascontiguousarray(theta), self.problem, values)
+        free = np.empty((0, self.q)) if free is None else free
+        sigma = np.empty((0, self.d)) if sigma is None else sigma
+        _evaluate(np.ascontiguousarray(theta), self.problem, values, gradient, free, sigma)
         return values
 
     def draw(self, theta: np.ndarray, rng: np.random.Generator) -> Draws:
@@ -91,7 +121,7 @@ class CollapsedPosterior:
         n, spec = len(theta), self.spec
         free = rng.standard_normal((n, self.q))
         sigma = np.empty((n, self.d))
-        _corrections(np.ascontiguousarray(theta), self.problem, free, sigma)
+        self._run(theta, np.empty(0), free, sigma)
         linkage = np.zeros((n, self.d, self.d))
         for i, (j, k, _) in enumerate(spec.columns.links):
             linkage[:, j, k] = theta[:, i]
@@ -231,28 +261,22 @@ def log_posterior(theta, problem, mean, root, gradient, want):  # type: ignore[n
 
 
 @njit(cache=True, error_model="numpy")
-def _one(theta, problem, gradient):  # type: ignore[no-untyped-def]
-    q = len(problem.term)
-    return log_posterior(theta, problem, np.empty(q), np.empty((q, q)), gradient, True)
+def _evaluate(points, problem, values, gradient, free, sigma):  # type: ignore[no-untyped-def]
+    """Log density of points; the gradient of the last one and draws of b, unless empty.
 
-
-@njit(cache=True, error_model="numpy")
-def _batch(points, problem, values):  # type: ignore[no-untyped-def]
-    q = len(problem.term)
-    mean, root, gradient = np.empty(q), np.empty((q, q)), np.empty(points.shape[1])
+    One entry for everything, because each would be compiled with all it calls. ``free`` holds
+    standard normal numbers, and afterwards draws of b.
+    """
+    q, d = len(problem.term), sigma.shape[1]
+    mean, root, linkage, sd = np.empty(q), np.empty((q, q)), np.zeros((d, d)), np.empty(q)
+    slope = np.empty(points.shape[1])
+    want = len(gradient) > 0
     for i in range(len(points)):
-        values[i] = log_posterior(points[i], problem, mean, root, gradient, False)
-
-
-@njit(cache=True, error_model="numpy")
-def _corrections(points, problem, free, sigma):  # type: ignore[no-untyped-def]
-    """Turn standard normal numbers into draws of b, one point after the other."""
-    q, d = free.shape[1], sigma.shape[1]
-    mean, root, gradient = np.empty(q), np.empty((q, q)), np.empty(points.shape[1])
-    linkage, sd = np.zeros((d, d)), np.empty(q)
-    for i in range(len(points)):
-        log_posterior(points[i], problem, mean, root, gradient, False)
-        solve_upper(root, free[i])
-        for e in range(q):
-            free[i, e] += mean[e]
-        _unpack(points[i], problem, linkage, sigma[i], sd)
+        values[i] = log_posterior(points[i], problem, mean, root, slope, want)
+        if want:
+            gradient[:] = slope
+        if len(sigma) > 0:
+            solve_upper(root, free[i])
+            for e in range(q):
+                free[i, e] += mean[e]
+            _unpack(points[i], problem, linkage, sigma[i], sd)

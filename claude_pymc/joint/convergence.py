@@ -14,7 +14,7 @@ import numpy as np
 from claude_pymc.errors import SamplingError
 from claude_pymc.notation import CHAIN, DRAW
 
-RHAT, ESS, EBFMI = 1.01, 400.0, 0.3
+RHAT, ESS, EBFMI, K_HAT = 1.01, 400.0, 0.3, 0.7
 WATCHED = ("sigma", "linkage", "corrections", "scale", "joint_mean", "joint_covariance")
 
 
@@ -69,6 +69,8 @@ def convergence(idata: Any) -> tuple[Check, ...]:
             "ESS tail, least", tail, names, f"at least {ESS:g}", tail >= ESS, np.nanargmin, more
         ),
     ]
+    if "k_hat" in idata.attrs:
+        checks += _weights(idata.attrs)
     if "sample_stats" in idata.children:
         stats = idata["sample_stats"].dataset
         if "diverging" in stats:
@@ -97,6 +99,16 @@ def convergence(idata: Any) -> tuple[Check, ...]:
                 )
             )
     return tuple(checks)
+
+
+def _weights(attrs: Any) -> list[Check]:
+    """Judge the importance weights behind draws of method "exact"."""
+    k_hat, ess = float(attrs["k_hat"]), float(attrs["importance_ess"])
+    advice = "use method='nuts'"
+    return [
+        Check("k-hat", f"{k_hat:.2f}", f"at most {K_HAT}", k_hat <= K_HAT, advice),
+        Check("ESS of the weights", f"{ess:.0f}", f"at least {ESS:g}", ess >= ESS, "draw more"),
+    ]
 
 
 def _watched(idata: Any) -> tuple[list[str], np.ndarray]:

@@ -16,6 +16,8 @@ from claude_pymc.tables.statistics import PatternStats
 
 DATA = ("rows", "gram")
 SMALL, LARGE = 0.02, 10.0
+# Eigenvalues of a Gram matrix below this share of the largest are the round-off of its sums.
+ROUND_OFF = 1e-13
 
 
 def coords(spec: JointGaussian) -> dict[str, list[str]]:
@@ -36,7 +38,7 @@ def coords(spec: JointGaussian) -> dict[str, list[str]]:
 
 
 def data_of(spec: JointGaussian, stats: PatternStats) -> dict[str, np.ndarray]:
-    """Return the arrays through which rows enter the compiled model."""
+    """Check statistics, give notices about them, and return the arrays of `arrays_of`."""
     if stats.design != spec.design:
         raise StatisticsError(
             "statistics of the design in the specification",
@@ -46,10 +48,29 @@ def data_of(spec: JointGaussian, stats: PatternStats) -> dict[str, np.ndarray]:
         )
     _notice_scale(spec, stats)
     _notice_unidentified(spec, stats)
+    return arrays_of(spec, stats)
+
+
+def arrays_of(spec: JointGaussian, stats: PatternStats) -> dict[str, np.ndarray]:
+    """Return the arrays of statistics that belong to the specification, without a word."""
     rows = stats.rows
     if spec.likelihood == "joint":
         rows = np.hstack([stats.described * stats.counts[:, None].astype(np.float64), rows])
     return {"rows": rows, "gram": stats.grams}
+
+
+def sizes_of(spec: JointGaussian, rows: np.ndarray, gram: np.ndarray) -> np.ndarray:
+    """Root mean square of each variable, about its mean where a constant may absorb that."""
+    terms, entries = spec.columns.terms, spec.columns.entries
+    p, d = len(terms), len(spec.columns.variables)
+    counts = np.maximum(rows.sum(axis=0), 1.0)
+    square = np.einsum("mjj->j", gram[:, p:, p:]) / counts
+    if "1" in terms:
+        b = terms.index("1")
+        mean = gram[:, b, p:].sum(axis=0) / counts
+        free = [(j, b) in entries for j in range(d)]
+        square = np.where(free, np.maximum(square - mean**2, ROUND_OFF * square), square)
+    return np.where(square > 0, np.sqrt(square), 1.0)
 
 
 def _notice_scale(spec: JointGaussian, stats: PatternStats) -> None:

@@ -8,6 +8,8 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
+from claude_pymc.joint.collapsed_op import collapsed_log_likelihood
+from claude_pymc.joint.density import entry_groups
 from claude_pymc.joint.inputs import DATA, coords, data_of
 from claude_pymc.joint.ops import pattern_log_likelihood
 from claude_pymc.joint.priors import FLOOR, LKJPrior, ShrinkagePrior
@@ -22,7 +24,9 @@ from claude_pymc.notation import (
 from claude_pymc.tables.statistics import PatternStats
 
 
-def build_model(spec: JointGaussian, stats: PatternStats | None = None) -> pm.Model:
+def build_model(
+    spec: JointGaussian, stats: PatternStats | None = None, *, collapse: bool = False
+) -> pm.Model:
     """Declare the joint Gaussian as an ordinary ``pm.Model``.
 
     Rows enter as the data ``rows`` and ``gram``, so that a compiled model can be
@@ -34,6 +38,9 @@ def build_model(spec: JointGaussian, stats: PatternStats | None = None) -> pm.Mo
     spec : JointGaussian
     stats : PatternStats, optional
         Without rows the model is its prior.
+    collapse : bool
+        Integrate the corrections out: linkage, noise and scales remain, with the same posterior.
+        :func:`claude_pymc.sample` draws the corrections given them.
 
     Raises
     ------
@@ -46,16 +53,24 @@ def build_model(spec: JointGaussian, stats: PatternStats | None = None) -> pm.Mo
     >>> design = Design.from_bounds({"x": (0.0, 1.0)}, ["sim", "exp"])
     >>> [v.name for v in build_model(JointGaussian(design)).free_RVs]
     ['log_sigma', 'linkage_free', 'scale', 'correction_free']
+    >>> [v.name for v in build_model(JointGaussian(design), collapse=True).free_RVs]
+    ['log_sigma', 'linkage_free', 'scale']
     """
     values = data_of(spec, PatternStats.empty(spec.design) if stats is None else stats)
     with pm.Model(coords=coords(spec)) as model:
         for name in DATA:
             pm.Data(name, values[name])
-        build = {"shrinkage": _shrinkage_columns, "lkj": _lkj_columns, "flat": _flat_columns}
-        columns = build[spec.prior.kind](spec)
-        _declare(spec, *columns)
         data = [model[name] for name in DATA]
-        pm.Potential("log_likelihood", pattern_log_likelihood(*columns, *data))
+        build = {"shrinkage": _shrinkage_columns, "lkj": _lkj_columns, "flat": _flat_columns}
+        linkage, sigma, sd = build[spec.prior.kind](spec)
+        if collapse:
+            likelihood = collapsed_log_likelihood(spec.columns, linkage, sigma, sd, *data)
+            _declare_collapsed(spec, linkage, sigma)
+        else:
+            corrections = _corrections(spec, sd)
+            _declare(spec, linkage, sigma, corrections)
+            likelihood = pattern_log_likelihood(linkage, sigma, corrections, *data)
+        pm.Potential("log_likelihood", likelihood)
     return model
 
 
@@ -67,21 +82,35 @@ def _scatter(shape: tuple[int, ...], entries: Any, values: Any) -> Any:
     return pt.concatenate([values, np.zeros(1)])[source].reshape(shape)
 
 
-def _matrices(spec: JointGaussian, links: Any, entries: Any) -> tuple[Any, Any]:
-    """C and R from their free entries, zero elsewhere."""
+def _linkage(spec: JointGaussian, links: Any) -> Any:
+    """C from its free entries, zero elsewhere."""
+    d = len(spec.columns.variables)
+    if not spec.columns.links:
+        return pt.zeros((d, d))
+    return _scatter((d, d), [link[:2] for link in spec.columns.links], links)
+
+
+def _corrections(spec: JointGaussian, sd: Any) -> Any:
+    """R, its free entries with prior sd ``sd``; flat if that is infinite.
+
+    R = sqrt(sd) z with z ~ N(0, sd): halfway between centred and non-centred, it has neither the
+    funnel of the one where sd is small nor the ridge of the other where rows are many.
+    """
     columns = spec.columns
-    d, p = len(columns.variables), len(columns.terms)
-    linkage: Any = pt.zeros((d, d))
-    if columns.links:
-        linkage = _scatter((d, d), [link[:2] for link in columns.links], links)
-    corrections: Any = pt.zeros((d, p))
-    if columns.entries:
-        corrections = _scatter((d, p), columns.entries, entries)
-    return linkage, corrections
+    shape = len(columns.variables), len(columns.terms)
+    if not columns.entries:
+        return pt.zeros(shape)
+    if spec.prior.proper:
+        half = pt.sqrt(sd)
+        entries = half * pm.Normal("correction_free", 0.0, half, dims="correction")
+    else:
+        zeros = np.zeros(len(columns.entries))
+        entries = pm.Flat("correction_free", dims="correction", initval=zeros)
+    return _scatter(shape, columns.entries, entries)
 
 
 def _shrinkage_columns(spec: JointGaussian) -> tuple[Any, Any, Any]:
-    """Linkage, noise and corrections under `ShrinkagePrior`."""
+    """Linkage, noise and prior sd of the corrections under `ShrinkagePrior`."""
     prior, columns = spec.prior, spec.columns
     assert isinstance(prior, ShrinkagePrior)
     log_sigma = pm.Normal("log_sigma", np.log(prior.noise), prior.noise_log_sd, dims=TARGET)
@@ -89,24 +118,15 @@ def _shrinkage_columns(spec: JointGaussian) -> tuple[Any, Any, Any]:
     if columns.links:
         centre = np.array([mean for *_, mean in columns.links])
         free = pm.Normal("linkage_free", centre, prior.linkage_sd, dims="link")
-    learned = spec.groups
-    names = spec.design.basis.groups(len(spec.design.descriptors))
     scale: Any = pt.constant(np.array([prior.constant_sd]))
-    if learned:
+    if spec.groups:
         t = pm.LogNormal("scale", np.log(prior.scale), prior.scale_log_sd, dims="group")
-        scale = pt.concatenate([scale, t])
-    position = {pair: i + 1 for i, pair in enumerate(learned)}
-    scale = scale[np.array([position.get((j, names[b]), 0) for j, b in columns.entries], dtype=int)]
-    # R = sqrt(t) z with z ~ N(0, t) in sd sqrt(t): halfway between centred and non-centred, it has
-    # neither the funnel of the one where t is small nor the ridge of the other where rows are many.
-    half = pt.sqrt(scale)
-    entries = half * pm.Normal("correction_free", 0.0, half, dims="correction")
-    linkage, corrections = _matrices(spec, free, entries)
-    return linkage, FLOOR + pt.exp(log_sigma), corrections
+        scale = pt.concatenate([t, scale])  # the last one, -1, is that of the constants
+    return _linkage(spec, free), FLOOR + pt.exp(log_sigma), scale[entry_groups(spec)]
 
 
 def _lkj_columns(spec: JointGaussian) -> tuple[Any, Any, Any]:
-    """Linkage, noise and corrections from the target columns of the precision's Cholesky factor.
+    """Linkage, noise and prior sd of the corrections from the precision's Cholesky factor.
 
     Order (y_d, ..., y_1, x): Lambda = L L', and column j of L is (0, 1, -c_j, -R_j) / sigma_j.
     """
@@ -129,33 +149,29 @@ def _lkj_columns(spec: JointGaussian) -> tuple[Any, Any, Any]:
     upper = factor[::-1, ::-1]
     sigma = 1.0 / pt.diagonal(upper)
     linkage = -pt.triu(upper, 1).T * sigma[:, None]
-    entries: Any = None
-    if columns.entries:
-        # R = sqrt(sigma) z with z ~ N(0, sigma t^2): halfway, as under `ShrinkagePrior`.
-        half = pt.sqrt(sigma[np.array([j for j, _ in columns.entries])])
-        entries = half * pm.Normal("correction_free", 0.0, prior.t * half, dims="correction")
-    return linkage, sigma, _matrices(spec, pt.zeros(len(columns.links)), entries)[1]
+    owner = np.array([j for j, _ in columns.entries], dtype=int)
+    return linkage, sigma, prior.t * sigma[owner]
 
 
 def _flat_columns(spec: JointGaussian) -> tuple[Any, Any, Any]:
-    """Linkage, noise and corrections, uniform in the free entries of the precision."""
+    """Linkage and noise, uniform in the free entries of the precision; no scale of corrections."""
     columns = spec.columns
     dims = TARGET if spec.likelihood == "conditional" else VARIABLE
     log_sigma = pm.Flat("log_sigma", dims=dims, initval=np.zeros(len(columns.variables)))
-    free = [None, None]
-    for i, (name, dim, size) in enumerate(
-        [
-            ("linkage_free", "link", len(columns.links)),
-            ("correction_free", "correction", len(columns.entries)),
-        ]
-    ):
-        if size:
-            free[i] = pm.Flat(name, dims=dim, initval=np.zeros(size))
+    free = None
+    if columns.links:
+        free = pm.Flat("linkage_free", dims="link", initval=np.zeros(len(columns.links)))
     # d Lambda = prod_j tau_j^m_j d tau d C d R, and d tau = 2 tau |d log sigma|.
     powers = np.array(columns.sizes()) + 1.0
     pm.Potential("flat", -2.0 * pt.dot(powers, log_sigma))
-    linkage, corrections = _matrices(spec, *free)
-    return linkage, pt.exp(log_sigma), corrections
+    return _linkage(spec, free), pt.exp(log_sigma), np.full(len(columns.entries), np.inf)
+
+
+def _declare_collapsed(spec: JointGaussian, linkage: Any, sigma: Any) -> None:
+    """Name linkage and noise of all variables."""
+    names = list(JOINT_COLUMNS) if spec.likelihood == "joint" else ["linkage", "sigma"]
+    for name, value in zip(names[:2], (linkage, sigma), strict=True):
+        pm.Deterministic(name, value, dims=(PARAMETERS | JOINT_COLUMNS)[name])
 
 
 def _declare(spec: JointGaussian, linkage: Any, sigma: Any, corrections: Any) -> None:

@@ -27,7 +27,7 @@ from claude_pymc.joint.gaussian import (
     precision_from_columns,
     split_joint,
 )
-from claude_pymc.joint.inputs import data_of
+from claude_pymc.joint.inputs import ROUND_OFF, data_of, sizes_of
 from claude_pymc.joint.ops import pattern_numpy
 from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.joint.priors import FLOOR
@@ -36,8 +36,6 @@ from claude_pymc.notation import BASIS, CHAIN, DRAW, JOINT_PARAMETERS, PARAMETER
 from claude_pymc.tables.statistics import PatternStats
 
 STARTS = 20
-# Eigenvalues of a Gram matrix below this share of the largest are the round-off of its sums.
-ROUND_OFF = 1e-13
 FLAT = 1e-3  # a gradient below this is zero
 LOWEST, HIGHEST = FLOOR, 1e3  # bounds of sigma, in units of the root mean square of the variable
 COORDINATES = {
@@ -185,22 +183,11 @@ class _Problem:
         self.groups = entry_groups(spec)
         self.n_scales = len(spec.groups) if spec.prior.kind == "shrinkage" else 0
         self.factors = [_factor(g) for g in gram]
-        self.rms = self._sizes()
+        self.rms = sizes_of(spec, rows, gram)
         free = [(None, None)]
         noise = [(np.log(LOWEST * r), np.log(HIGHEST * r)) for r in self.rms]
         self.determined = True
         self.bounds = free * len(self.links) + noise + [(-12.0, 8.0)] * self.n_scales
-
-    def _sizes(self) -> np.ndarray:
-        """Root mean square of each variable, about its mean where a constant may absorb that."""
-        counts = np.maximum(self.rows.sum(axis=0), 1.0)
-        square = np.einsum("mjj->j", self.gram[:, self.p :, self.p :]) / counts
-        if "1" in self.spec.columns.terms:
-            b = self.spec.columns.terms.index("1")
-            mean = self.gram[:, b, self.p :].sum(axis=0) / counts
-            free = [(j, b) in self.spec.columns.entries for j in range(self.d)]
-            square = np.where(free, np.maximum(square - mean**2, ROUND_OFF * square), square)
-        return np.where(square > 0, np.sqrt(square), 1.0)
 
     def starts(self, rng: np.random.Generator, number: int) -> list[np.ndarray]:
         """Random points: noises between 1e-5 and 1 of the size of the values."""

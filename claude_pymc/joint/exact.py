@@ -1,0 +1,162 @@
+r"""The exact posterior without Markov chains, and the evidence.
+
+Linkage, noise and scales (d (d + 1) / 2 dimensions and a few scales) are drawn by adaptive
+importance sampling from their marginal posterior, the corrections given them from their Gaussian.
+No model is compiled: the loops are numba's, cached on disk.
+
+The evidence log p(y) is the mean of the same weights. It refers to the standardised targets of the
+design: compare specifications on one design of targets (other bases, corrections or priors), not
+designs of different scaling.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from claude_pymc.errors import PosteriorWarning, SpecError
+from claude_pymc.joint.collapsed import CollapsedPosterior
+from claude_pymc.joint.convergence import K_HAT
+from claude_pymc.joint.draws import posterior_dataset, tree_of
+from claude_pymc.joint.importance import Weighted, importance_sample
+from claude_pymc.joint.inputs import arrays_of, data_of
+from claude_pymc.joint.spec import JointGaussian
+from claude_pymc.tables.statistics import PatternStats
+
+STARTS = 100
+MOST_DIMS = 15
+
+
+def draw_exact(
+    spec: JointGaussian, stats: PatternStats, *, draws: int, chains: int, seed: int
+) -> tuple[xr.DataTree, str]:
+    """Draw from the posterior, and say why the draws should not be used, if so.
+
+    Parameters
+    ----------
+    spec : JointGaussian
+    stats : PatternStats
+    draws, chains : int
+        Independent draws are dealt out to ``chains``, for tools that expect chains.
+    seed : int
+
+    Returns
+    -------
+    DataTree, str
+        The reason is empty if the draws can be trusted.
+    """
+    rng = np.random.default_rng(seed)
+    density = CollapsedPosterior(spec, **arrays_of(spec, stats))
+    found = importance_sample(density, density.starts(STARTS, rng), draws * chains, rng)
+    theta = found.resample(draws * chains, rng)
+    drawn = density.draw(theta, rng)
+    columns = [v.reshape(chains, draws, *v.shape[1:]) for v in drawn]
+    others = {"scale": (("group",), columns[3])} if density.n_scales else {}
+    posterior = posterior_dataset(spec, columns[0], columns[1], columns[2], others)
+    attrs = {
+        "seed": int(seed),
+        "method": "exact",
+        "k_hat": found.k_hat,
+        "importance_ess": found.ess,
+        "evaluations": found.evaluations,
+    }
+    if spec.prior.proper:
+        attrs |= {"log_evidence": found.log_evidence, "log_evidence_se": found.log_evidence_se}
+    return tree_of(spec, stats, posterior, None, attrs), _distrust(found, draws * chains)
+
+
+def _distrust(found: Weighted, wanted: int) -> str:
+    """Why weighted draws should not be used, or nothing."""
+    if not found.k_hat <= K_HAT:
+        return f"k-hat of the importance weights is {found.k_hat:.2f}, above {K_HAT}"
+    if found.ess < 0.5 * wanted:
+        return f"{found.ess:.0f} effective draws were found, {wanted} are wanted"
+    return ""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Log marginal likelihood of a specification.
+
+    Parameters
+    ----------
+    log_evidence : float
+        log p(y), natural logarithm, of the standardised targets.
+    se : float
+        Monte Carlo standard error.
+    k_hat : float
+        Of the importance weights; above 0.7 the error cannot be trusted.
+    ess : float
+        Effective number of draws behind it.
+    """
+
+    log_evidence: float
+    se: float
+    k_hat: float
+    ess: float
+
+    def __str__(self) -> str:
+        """Return one line."""
+        return f"log evidence {self.log_evidence:.2f} +- {self.se:.2f} (k-hat {self.k_hat:.2f})"
+
+
+def evidence(
+    spec: JointGaussian, stats: PatternStats, *, draws: int = 4000, seed: int = 0
+) -> Evidence:
+    r"""Log marginal likelihood of a specification with a proper prior.
+
+    .. math:: \log p(y) = \log \int p(y | \theta) p(\theta) d\theta
+
+    over linkage, noise, corrections and scales, by importance sampling of what remains when the
+    corrections are integrated out.
+
+    Parameters
+    ----------
+    spec : JointGaussian
+        With a proper prior.
+    stats : PatternStats
+    draws : int
+        Effective draws aimed at; the error falls with their square root.
+    seed : int
+
+    Returns
+    -------
+    Evidence
+        Of the standardised targets. Differences between specifications are log Bayes factors if
+        the targets are scaled alike.
+
+    Raises
+    ------
+    SpecError
+        If the prior is improper: its evidence is not defined.
+
+    Examples
+    --------
+    >>> from claude_pymc.tables.design import Design
+    >>> from claude_pymc.tables.table import Table
+    >>> rows = Table(["x"], ["y"], [[0.0], [0.5], [1.0]], [[0.0], [1.0], [1.0]])
+    >>> stats = PatternStats.from_table(rows, Design.from_table(rows))
+    >>> round(evidence(JointGaussian(stats.design), stats).log_evidence, 1)
+    -4.3
+    """
+    if not spec.prior.proper:
+        raise SpecError(
+            "a proper prior",
+            f"{spec.prior!r}",
+            "an improper prior has no normaliser, so that its evidence could be any number",
+            "use ShrinkagePrior or LKJPrior",
+        )
+    rng = np.random.default_rng(seed)
+    density = CollapsedPosterior(spec, **data_of(spec, stats))
+    found = importance_sample(density, density.starts(STARTS, rng), draws, rng)
+    if not found.k_hat <= K_HAT:
+        warnings.warn(
+            f"k-hat of the importance weights is {found.k_hat:.2f}, above {K_HAT}: the evidence "
+            "and its error are not reliable; use more draws, or a simpler specification",
+            PosteriorWarning,
+            stacklevel=2,
+        )
+    return Evidence(found.log_evidence, found.log_evidence_se, found.k_hat, found.ess)

@@ -1,0 +1,115 @@
+"""Mixtures of multivariate Student-t distributions: drawn from, evaluated, fitted."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.cluster.vq import kmeans2
+from scipy.special import logsumexp
+
+DF = 4.0
+LEAST_SHARE = 0.01
+MORE = 0.2  # share of a component that is added
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """A mixture of multivariate Student-t distributions with four degrees of freedom.
+
+    Parameters
+    ----------
+    shares : array (component)
+    means, roots : arrays (component, dim), (component, dim, dim)
+        Locations, and lower Cholesky factors of the scale matrices.
+    """
+
+    shares: np.ndarray
+    means: np.ndarray
+    roots: np.ndarray
+
+    def draw(self, number: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw points (point, dim), components in proportion."""
+        which = systematic(self.shares, number, rng)
+        z = rng.standard_normal((number, self.means.shape[1]))
+        z /= np.sqrt(rng.chisquare(DF, number) / DF)[:, None]
+        return self.means[which] + np.einsum("nij,nj->ni", self.roots[which], z)
+
+    def log_density(self, points: np.ndarray) -> np.ndarray:
+        """Log density of points (point, dim)."""
+        return logsumexp(self._parts(self._distances(points)), axis=0)
+
+    def fitted(self, points: np.ndarray, weights: np.ndarray, rounds: int = 10) -> Mixture:
+        """Fit to weighted points by expectation-maximisation; empty components are dropped."""
+        n, mixture = points.shape[1], self
+        effective = 1.0 / np.square(weights).sum()
+        mean = weights @ points
+        centred = points - mean
+        overall = (centred * weights[:, None]).T @ centred
+        overall += 1e-6 * np.diag(np.square(mixture.roots).sum(axis=2).max(axis=0))
+        for _ in range(rounds):
+            distances = mixture._distances(points)
+            parts = mixture._parts(distances)
+            belongs = weights * np.exp(parts - logsumexp(parts, axis=0))
+            shares = belongs.sum(axis=1)
+            keep = shares > LEAST_SHARE
+            belongs, distances, shares = belongs[keep], distances[keep], shares[keep]
+            pull = belongs * (DF + n) / (DF + distances)
+            means = (pull @ points) / pull.sum(axis=1)[:, None]
+            # A component that few points speak for leans on the covariance of all.
+            known = shares * effective / (shares * effective + n)
+            roots = np.empty((len(shares), n, n))
+            for k, share in enumerate(shares):
+                centred = points - means[k]
+                own = (centred * pull[k][:, None]).T @ centred / share
+                roots[k] = np.linalg.cholesky(known[k] * own + 0.3 * (1 - known[k]) * overall)
+            mixture = Mixture(shares / shares.sum(), means, roots)
+        return mixture
+
+    def extended(self, points: np.ndarray, weights: np.ndarray) -> Mixture:
+        """Add a component where weights are largest."""
+        top = np.argsort(-weights)[: max(len(points) // 10, 4 * points.shape[1])]
+        share = weights[top] / weights[top].sum()
+        mean = share @ points[top]
+        centred = points[top] - mean
+        least = 1e-3 * np.diag(np.square(self.roots).sum(axis=2).max(axis=0))
+        root = np.linalg.cholesky((centred * share[:, None]).T @ centred + least)
+        return Mixture(
+            np.append((1 - MORE) * self.shares, MORE),
+            np.vstack([self.means, mean]),
+            np.concatenate([self.roots, root[None]]),
+        )
+
+    def _distances(self, points: np.ndarray) -> np.ndarray:
+        """Squared distance of points to each component (component, point), in its scale."""
+        inverse = np.linalg.inv(self.roots)
+        z = (points - self.means[:, None]) @ np.swapaxes(inverse, 1, 2)
+        return np.square(z).sum(axis=2)
+
+    def _parts(self, distances: np.ndarray) -> np.ndarray:
+        """Log density of each component times its share, (component, point)."""
+        n = self.means.shape[1]
+        logdet = np.log(np.diagonal(self.roots, axis1=1, axis2=2)).sum(axis=1)
+        norm = math.lgamma((DF + n) / 2) - math.lgamma(DF / 2) - 0.5 * n * math.log(DF * math.pi)
+        tail = -0.5 * (DF + n) * np.log1p(distances / DF)
+        return tail + (norm + np.log(self.shares) - logdet)[:, None]
+
+
+def mixture_of(points: np.ndarray, components: int, rng: np.random.Generator) -> Mixture:
+    """Fit a mixture to points of equal weight, started from clusters."""
+    root = np.linalg.cholesky(np.cov(points.T).reshape(points.shape[1], -1))
+    means, labels = kmeans2(
+        np.linalg.solve(root, points.T).T, components, minit="++", seed=rng, missing="warn"
+    )
+    counts = np.bincount(labels, minlength=len(means)).astype(float) + 1.0
+    start = Mixture(
+        counts / counts.sum(), means @ root.T, np.repeat(0.6 * root[None], len(means), axis=0)
+    )
+    return start.fitted(points, np.full(len(points), 1.0 / len(points)), rounds=20)
+
+
+def systematic(shares: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw indices in proportion to shares of sum one, with the least scatter of their counts."""
+    places = (np.arange(number) + rng.uniform()) / number
+    return np.searchsorted(np.cumsum(shares)[:-1], places)
