@@ -40,6 +40,7 @@ class Predictive(Protocol):
     ) -> Draws:
         """Draw the targets at the rows of ``frame``.
 
-        Draw s of both kinds comes from the same parameters, so that their difference is noise.
+        Draw s of both kinds comes from the same parameters, so that their difference is noise; a
+        model of a single draw gives one mean and many observations.
         """
         ...

@@ -196,6 +196,28 @@ def test_three_targets(prior, rng):
     assert (known[..., 1] == 0.5).all() and not np.allclose(known[..., 2], mean[..., 2])
 
 
+def test_a_point_predicts_a_mean_without_spread_and_observations_with_noise(rng):
+    rows, design = three_targets(rng)
+    stats = cp.PatternStats.from_table(rows, design)
+    point = cp.find_map(cp.JointGaussian(design, LKJ), stats, starts=2)
+    at = cp.mesh(x=[-0.9, 0.2, 0.7])
+    post = point.posterior
+    mean, ends = post.predict(at), post.predict(at).interval()
+    assert (mean.std() == 0).all()
+    assert (ends.sel(bound="lower") == mean.mean()).all()
+    assert (ends.sel(bound="upper") == mean.mean()).all()
+    noisy = post.predict(at, "observation", seed=0)
+    sd = np.sqrt(np.diagonal(point.covariance)) * np.array(design.scale)
+    n = noisy.draws.sizes["sample"]
+    np.testing.assert_allclose(noisy.std(), np.tile(sd, (3, 1)), rtol=5 / np.sqrt(2 * n))
+    assert (np.abs(noisy.mean() - mean.mean()) < 5 * sd / np.sqrt(n)).all()
+    width = np.diff(noisy.interval(0.9), axis=-1)[..., 0]
+    np.testing.assert_allclose(width, np.tile(2 * norm.ppf(0.95) * sd, (3, 1)), rtol=0.1)
+    assert np.isfinite(noisy.to_frame()).all(axis=None)
+    found = cp.propose(post, at, cp.Maximize("c"), {"c": 2, "a": 1})
+    assert (found["std"] == 0).all() and len(found) == 3
+
+
 # The joint likelihood, where descriptors are missing too, against expectation-maximisation.
 
 

@@ -158,7 +158,7 @@ def propose(
                     **({"label": pool.labels[pick]} if pool.labels else {}),
                     **pool.frame.iloc[pick].to_dict(),
                     "mean": means[:, pick, j].mean(),
-                    "std": means[:, pick, j].std(ddof=1),
+                    "std": means[:, pick, j].std(ddof=min(1, len(means) - 1)),
                     "lower90": np.quantile(means[:, pick, j], 0.05),
                     "upper90": np.quantile(means[:, pick, j], 0.95),
                     "rule": rules[target],

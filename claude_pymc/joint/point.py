@@ -94,7 +94,10 @@ class PointEstimate:
 
     @property
     def posterior(self) -> JointPosterior:
-        """A posterior of this one draw: it predicts, with no uncertainty of the parameters."""
+        """A posterior of this one draw, which predicts with no uncertainty of the parameters.
+
+        ``kind="mean"`` is a point, and ``kind="observation"`` has the noise about it alone.
+        """
         names = ("linkage", "sigma", "corrections", *JOINT_PARAMETERS)
         arrays = {name: getattr(self, name) for name in names}
         found = {

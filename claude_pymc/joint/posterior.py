@@ -38,6 +38,8 @@ from claude_pymc.tables.table import Table
 
 # Predictions of more numbers than this use every k-th draw, to stay below about half a gigabyte.
 MOST_NUMBERS = 40_000_000
+# Noise draws where the parameters are one point, the maximum of `find_map`.
+NOISE_DRAWS = 2000
 
 
 class JointPosterior:
@@ -168,7 +170,8 @@ class JointPosterior:
         -------
         Prediction
             Draws (sample, candidate, target) with mean, std and intervals, in the units of the
-            targets. Beyond 40 million numbers only every k-th draw is used.
+            targets. Beyond 40 million numbers only every k-th draw is used. A posterior of a single
+            draw gives one draw of the mean, and 2000 of an observation.
 
         Raises
         ------
@@ -183,13 +186,10 @@ class JointPosterior:
         known = self._known(given, len(x))
         usable = self._usable(x, known)
         d = len(self.targets)
-        every = slice(None, None, 1 + len(x) * d * len(self._root) // MOST_NUMBERS)
         rng = np.random.default_rng(seed)
-        draws = np.empty((len(self._root[every]), len(x), d))
-        if len(draws) < len(self._root):
-            text = f"{len(x)} candidates: every {every.step}th of {len(self._root)} draws is used"
-            warnings.warn(text, Notice, stacklevel=2)
-        for rows, have, mean, root in self._conditional(x, known, every):
+        used = self._draws_used(kind, len(x))
+        draws = np.empty((len(used), len(x), d))
+        for rows, have, mean, root in self._conditional(x, known, used):
             if kind == "observation":
                 mean = mean + rng.standard_normal(mean.shape) @ np.swapaxes(root, -1, -2)
             values = np.broadcast_to(known[rows], (len(draws), len(rows), d)).copy()
@@ -228,7 +228,7 @@ class JointPosterior:
         measured = self._known({target: _column(frame, target)}, len(x))
         j = self.targets.index(target)
         density = np.full(len(x), np.nan)
-        for rows, have, mean, root in self._conditional(x, known, slice(None)):
+        for rows, have, mean, root in self._conditional(x, known, np.arange(len(self._root))):
             if have[-len(self.targets) :][j]:
                 raise CandidateError(
                     f"values of {target!r} only in the frame",
@@ -261,19 +261,31 @@ class JointPosterior:
                 "fit again",
             ) from error
 
+    def _draws_used(self, kind: Kind, n: int) -> np.ndarray:
+        """Index of the draws behind a prediction at n candidates; the only one many times."""
+        size, width = len(self._root), n * len(self.targets)
+        if size == 1:
+            most = min(NOISE_DRAWS, MOST_NUMBERS // max(width, 1)) if kind == "observation" else 1
+            return np.zeros(max(most, 1), dtype=int)
+        step = 1 + width * size // MOST_NUMBERS
+        if step > 1:
+            text = f"{n} candidates: every {step}th of {size} draws is used"
+            warnings.warn(text, Notice, stacklevel=3)
+        return np.arange(0, size, step)
+
     def _conditional(
-        self, x: np.ndarray, known: np.ndarray, every: slice
+        self, x: np.ndarray, known: np.ndarray, used: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
         """Yield rows, known variables, mean (sample, row, rest) and root (sample, rest, rest).
 
         The variables are the targets; under "joint" they are preceded by the descriptors, which
         are known where they are finite.
         """
-        phi, w, root = self.spec.design.phi(x), self._coefficients[every], self._root[every]
+        phi, w, root = self.spec.design.phi(x), self._coefficients[used], self._root[used]
         if self.spec.likelihood == "joint":
             known = np.hstack([np.where(np.isnan(x), np.nan, phi[:, 1:]), known])
-            phi, root = np.ones((len(x), 1)), self._joint_root[every]
-            w = self._joint_mean[every][:, :, None]
+            phi, root = np.ones((len(x), 1)), self._joint_root[used]
+            w = self._joint_mean[used][:, :, None]
         finite = np.isfinite(known)
         for pattern in np.unique(finite, axis=0):
             rows = np.flatnonzero((finite == pattern).all(axis=1))
