@@ -27,7 +27,7 @@ from claude_pymc.joint.sampling import Sampler
 from claude_pymc.review.diagnostics import Diagnostics, diagnose
 from claude_pymc.review.plots import plot_parameters, plot_predictions, plot_ranks
 from claude_pymc.study import Study
-from claude_pymc.tables.statistics import PatternStats
+from claude_pymc.tables.statistics import PatternStats, notice_unmeasured
 from claude_pymc.tables.table import Table
 
 Stage = Callable[[str], object]
@@ -89,6 +89,7 @@ def fit(
     spec = study.spec(table)
     stats = PatternStats.from_table(table, spec.design)
     refuse_improper(spec, stats)
+    notice_unmeasured(stats)
     stage("compiling the model (up to a minute the first time, then from a cache)")
     sampler = Sampler(spec)
     stage("sampling the posterior")

@@ -33,7 +33,7 @@ from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.joint.priors import FLOOR
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.notation import BASIS, CHAIN, DRAW, JOINT_PARAMETERS, PARAMETERS
-from claude_pymc.tables.statistics import PatternStats
+from claude_pymc.tables.statistics import PatternStats, notice_unmeasured
 
 STARTS = 20
 # Eigenvalues of a Gram matrix below this share of the largest are the round-off of its sums.
@@ -151,6 +151,7 @@ def find_map(
             "an empty table, or a broken number",
             "add rows; the maximum of a prior alone is not a result",
         )
+    notice_unmeasured(stats)
     problem = _Problem(spec, data["rows"], data["gram"])
     rng = np.random.default_rng(seed)
     found = []
