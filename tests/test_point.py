@@ -44,6 +44,7 @@ def test_published_example_is_climbed_to_the_top(published, seed, starts):
         assert point.optima[1] == pytest.approx(23.144122, abs=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:the noise of '.*' vanishes:claude_pymc.errors.Notice")
 def test_every_optimum_is_a_maximum_of_the_likelihood_row_by_row(published, rng):
     rows, spec, stats, _ = published
     tops = cp.find_map(spec, stats, seed=0).optima
@@ -294,6 +295,29 @@ def test_an_exact_linkage_has_no_maximum(rng):
         point = cp.find_map(spec, cp.PatternStats.from_table(rows, design), starts=2)
     assert not point.converged
     np.testing.assert_allclose(point.linkage[1, 0], 1.0, atol=1e-4)
+
+
+def test_a_maximum_where_the_noise_vanishes_is_said(rng):
+    """No shared row: the few dear values fit a multiple of the simulated curve exactly."""
+    x = rng.uniform(-1, 1, (24, 1))
+    y = np.hstack([np.sin(2 * x), np.sin(2 * x) + 0.3]) + 0.05 * rng.normal(size=(24, 2))
+    y[:21, 1], y[21:, 0] = np.nan, np.nan
+    rows = cp.Table(["x"], ["sim", "exp"], x, y)
+    design = cp.Design.from_table(rows, cp.Polynomial(degree=3), {"exp": ["1", "x"]})
+    stats = cp.PatternStats.from_table(rows, design)
+    with pytest.warns(cp.Notice, match="the noise of 'exp' vanishes: .*entry of `optima`") as said:
+        point = cp.find_map(cp.JointGaussian(design, cp.FlatPrior()), stats)
+    assert len(said) == 1
+    assert point.sigma[1] < 1e-4 < point.sigma[0]
+    cp.find_map(cp.JointGaussian(design, LKJ), stats, starts=4)  # no notice
+
+
+def test_a_target_without_a_value_is_said(rng):
+    rows, design = three_targets(rng)
+    rows = rows.rows(np.isfinite(rows.y[:, 0])).without("c", slice(None))
+    stats = cp.PatternStats.from_table(rows, design)
+    with pytest.warns(cp.Notice, match="target 'c' has no value yet"):
+        cp.find_map(cp.JointGaussian(design, LKJ), stats, starts=1)
 
 
 @pytest.mark.parametrize("degree", [4, 5])

@@ -40,6 +40,7 @@ STARTS = 20
 ROUND_OFF = 1e-13
 FLAT = 1e-3  # a gradient below this is zero
 LOWEST, HIGHEST = FLOOR, 1e3  # bounds of sigma, in units of the root mean square of the variable
+NEAR = 10.0  # times the lower bound: a noise that has vanished
 COORDINATES = {
     "flat": "free entries of Lambda, flat prior: the maximum of the likelihood",
     "shrinkage": "C, log(sigma - 1e-5), R / t, log t",
@@ -73,7 +74,8 @@ class PointEstimate:
         The gradient vanishes; a noise that goes to zero may do so only on a plateau.
     optima : tuple of float
         Log posterior of the different maxima (points of no slope) that the starts led to, highest
-        first.
+        first. One where a noise vanishes says little of a new measurement; the regular maximum may
+        be a lower one.
     """
 
     spec: JointGaussian
@@ -289,9 +291,17 @@ class _Problem:
         linkage, log_sigma, log_scale = self.unpack(point)
         sigma = sigma_of(self.spec, log_sigma)
         n = len(self.links)
-        at_bound = np.isclose(log_sigma, np.log(LOWEST * self.rms), atol=1e-3)
-        growing = at_bound & (gradient[n : n + self.d] < -FLAT) & (not self.spec.prior.proper)
+        above = log_sigma - np.log(LOWEST * self.rms)
+        growing = (above < 1e-3) & (gradient[n : n + self.d] < -FLAT) & (not self.spec.prior.proper)
         endless = [name for name, g in zip(self.spec.columns.variables, growing, strict=True) if g]
+        for j in np.flatnonzero((above < np.log(NEAR)) & ~growing):
+            warnings.warn(
+                f"the noise of {self.spec.columns.variables[j]!r} vanishes: {sigma[j]:.1g} on the "
+                f"modelled scale, where the search ends at {LOWEST * self.rms[j]:.1g}; the regular "
+                "maximum, if there is any, is a lower entry of `optima`",
+                Notice,
+                stacklevel=3,
+            )
         if endless:
             warnings.warn(
                 f"the likelihood has no maximum: it grows as the noise of {endless[0]!r} goes to "
