@@ -144,6 +144,16 @@ def test_predict_at_candidates(fitted):
     assert pd.read_csv(fitted / "m.csv")["exp_std"][0] < frame["exp_std"][0]
 
 
+def test_extrapolation_is_said(fitted):
+    at = fitted / "at.csv"
+    at.write_text("x\n0.25\n1.5\n-0.2\n")
+    for verb in ("predict", "propose"):
+        code, _, err = call(verb, fitted / "out", "--at", at)
+        assert code == 0
+        assert err.count("note: 2 of 3 candidates outside the bounds of the design") == 1
+        assert "farthest 'x' = 1.5 beyond 0 .. 1" in err
+
+
 def test_propose_at_candidates(fitted):
     at = fitted / "at.csv"
     at.write_text("x\n0.25\n0.5\n0.5\n0.0714\n")

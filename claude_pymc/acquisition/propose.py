@@ -106,21 +106,16 @@ def propose(
     if observed is not None:
         past = Candidates.read(observed, post.descriptors, targets, partial=True)
     known = _known_values(pool, past, targets)
-    means = post.predict(pool.frame, kind="mean", given=known).draws.to_numpy()
-    noisy = post.predict(pool.frame, kind="observation", given=known, seed=seed).draws.to_numpy()
-    noise = np.square(noisy - means).mean(axis=0)
+    means, noise = _means_and_noise(post, pool.frame, known, seed)
     goal = targets.index(objective.target)
     incumbent, source = _incumbent(objective, past.values[:, goal], means[:, :, goal])
     taken = {t: _taken(pool, past, targets.index(t)) for t in targets}
     draws = means
-    del noisy
     for target, frame in (pending or {}).items():
         _known_target(target, targets, "pending")
         waiting = Candidates.read(frame, post.descriptors, targets)
         beside = _known_values(waiting, past, targets)
-        at = post.predict(waiting.frame, kind="mean", given=beside).draws.to_numpy()
-        around = post.predict(waiting.frame, kind="observation", given=beside, seed=seed)
-        spread = np.square(around.draws.to_numpy() - at).mean(axis=0)
+        at, spread = _means_and_noise(post, waiting.frame, beside, seed)
         taken[target] |= np.isin(_numbers(pool.keys), _numbers(waiting.keys))
         j = targets.index(target)
         both = np.concatenate([draws, at], axis=1)
@@ -223,6 +218,17 @@ def _rules(
         )
     default = {t: "log_ei" if t == objective.target else "variance" for t in targets}
     return {**default, **rules}
+
+
+def _means_and_noise(
+    post: Predictive, frame: pd.DataFrame, known: Mapping[str, np.ndarray], seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws of the mean, and variance of the noise (candidate, target); notices come once."""
+    means = post.predict(frame, kind="mean", given=known).draws.to_numpy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Notice)
+        noisy = post.predict(frame, kind="observation", given=known, seed=seed).draws.to_numpy()
+    return means, np.square(noisy - means).mean(axis=0)
 
 
 def _incumbent(objective: Objective, measured: np.ndarray, means: np.ndarray) -> tuple[float, str]:

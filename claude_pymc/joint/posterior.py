@@ -34,6 +34,7 @@ from claude_pymc.notation import (
 )
 from claude_pymc.protocols import Kind
 from claude_pymc.tables.reading import numeric_columns
+from claude_pymc.tables.scaling import outside
 from claude_pymc.tables.table import Table
 
 # Predictions of more numbers than this use every k-th draw, to stay below about half a gigabyte.
@@ -177,6 +178,11 @@ class JointPosterior:
         ------
         CandidateError
             If no target of a candidate can be predicted, or ``given`` does not fit.
+
+        Warns
+        -----
+        Notice
+            Where candidates lie outside the bounds of the design, and where draws are left out.
         """
         if kind not in ("mean", "observation"):
             raise CandidateError(
@@ -186,6 +192,9 @@ class JointPosterior:
         known = self._known(given, len(x))
         usable = self._usable(x, known)
         d = len(self.targets)
+        beyond = outside(x, self.descriptors, self.spec.design.bounds)
+        if beyond is not None:
+            warnings.warn(f"{beyond}: the model extrapolates there", Notice, stacklevel=2)
         rng = np.random.default_rng(seed)
         used = self._draws_used(kind, len(x))
         draws = np.empty((len(used), len(x), d))
