@@ -18,7 +18,10 @@ class Draws(Protocol):
 
 
 class Predictive(Protocol):
-    """A fitted model, seen from a decision: it predicts, and it names what it predicts from."""
+    """A fitted model, seen from a decision: it predicts, and it names what it predicts from.
+
+    It may also have ``uses(target)``, the descriptors on which one target depends.
+    """
 
     @property
     def descriptors(self) -> tuple[str, ...]:

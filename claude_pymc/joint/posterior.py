@@ -33,6 +33,7 @@ from claude_pymc.notation import (
     TARGET,
 )
 from claude_pymc.protocols import Kind
+from claude_pymc.tables.corrections import needed_descriptors
 from claude_pymc.tables.scaling import outside
 
 # Predictions of more numbers than this use every k-th draw, to stay below about half a gigabyte.
@@ -107,6 +108,13 @@ class JointPosterior:
     def units(self) -> Mapping[str, str]:
         """Units by column name."""
         return dict(self.spec.design.units)
+
+    def uses(self, target: str) -> tuple[str, ...]:
+        """Descriptors on which a target depends, by its own terms or through a cheaper one."""
+        design = self.spec.design
+        needed = needed_descriptors(design.basis, design.active, len(design.descriptors))
+        row = needed[design.targets.index(target)]
+        return tuple(name for name, used in zip(design.descriptors, row, strict=True) if used)
 
     @property
     def coefficients(self) -> xr.DataArray:
