@@ -130,6 +130,14 @@ def test_rows_without_a_target_are_dropped_with_a_notice():
     assert_equal(stats, PatternStats(**{**vars(condense(rows, design)), "n_dropped": 2}))
 
 
+def test_statistics_are_shown_in_a_line():
+    rows, design = make(0, 2)
+    rows = rows.rows(np.isfinite(rows.y[:, 0])).without("y2", slice(5))
+    n, m = rows.counts.values()
+    text = f"PatternStats: {n} rows in 2 patterns, {n} of y1, {m} of y2"
+    assert repr(condense(rows, design)) == text
+
+
 def test_a_target_without_a_value_is_noticed_when_a_model_is_fitted():
     rows, design = make(0, 2)
     rows = rows.rows(np.isfinite(rows.y[:, 0])).without("y2", slice(None))

@@ -94,6 +94,16 @@ class PointEstimate:
     converged: bool
     optima: tuple[float, ...] = field(default=())
 
+    def __repr__(self) -> str:
+        """Return two lines: the height and whether it is a summit, and the noises."""
+        noise = zip(self.spec.design.targets, self.sigma.to_numpy(), strict=True)
+        return (
+            f"PointEstimate: log posterior {self.log_posterior:.6g}, "
+            f"{'converged' if self.converged else 'NOT converged'}, "
+            f"{len(self.optima)} different maxima found\n"
+            f"  sigma (scaled units): {', '.join(f'{name} {value:.3g}' for name, value in noise)}"
+        )
+
     @property
     def posterior(self) -> JointPosterior:
         """A posterior of this one draw, which predicts with no uncertainty of the parameters.

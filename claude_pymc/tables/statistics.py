@@ -65,6 +65,11 @@ class PatternStats:
         for values in (self.counts, self.grams):
             values.flags.writeable = False
 
+    def __repr__(self) -> str:
+        """Return one line: rows, patterns, and how often each target was measured."""
+        counts = ", ".join(f"{self.measured(t)} of {t}" for t in self.design.targets)
+        return f"PatternStats: {self.n_rows} rows in {len(self.patterns)} patterns, {counts}"
+
     @classmethod
     def empty(cls, design: Design) -> PatternStats:
         """Return the statistics of no row: a posterior given them is the prior."""
