@@ -31,7 +31,7 @@ def print_fit(result: Fit) -> None:
     if result.validation is not None:
         cv = result.validation
         for failure in cv.failed:
-            click.echo(f"FAILED while predicting hidden rows, {failure}")
+            click.echo(f"Predicting hidden rows, {failure}")
         low, high = cv.coverage_interval()
         log = "log " if post.spec.design.transforms[-1] == "log" else ""
         unit = "" if log else _unit(cv.target, study.units)
