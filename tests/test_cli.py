@@ -86,11 +86,51 @@ def test_cross_validation_is_reported(files, monkeypatch):
 def test_a_failed_check_is_said_before_any_number(files, monkeypatch):
     monkeypatch.setattr(run, "Sampler", Unhealthy)
     code, out, _ = fit(files, "--folds", "0")
-    assert code == 0
+    assert code == 1
     assert out.split("\n")[2].startswith("DO NOT TRUST THESE NUMBERS")
     assert out.split("\n")[3].startswith("FAILED  divergences: 1 of 1000")
+    assert out.endswith("its checks: exit code 1 (--allow-failed makes it 0).\n")
     for verb in ("predict", "propose"):
-        assert call(verb, files / "out")[1].startswith("DO NOT TRUST THESE NUMBERS")
+        code, out, _ = call(verb, files / "out", "--out", files / f"{verb}.csv")
+        assert code == 1
+        assert out.startswith("DO NOT TRUST THESE NUMBERS")
+        assert out.endswith("its checks: exit code 1 (--allow-failed makes it 0).\n")
+        assert len(pd.read_csv(files / f"{verb}.csv"))  # written all the same
+
+
+def test_a_failed_check_may_be_allowed(files, monkeypatch):
+    monkeypatch.setattr(run, "Sampler", Unhealthy)
+    code, out, _ = fit(files, "--folds", "2", "--allow-failed")
+    assert code == 0
+    assert out.endswith("its checks: exit code 0 (as --allow-failed asks).\n")
+    # Folds count from one, and a failure is called so once.
+    for fold in (1, 2):
+        assert f"\nPredicting hidden rows, fold {fold}: FAILED  divergences: 1 of 1000" in out
+    assert max(line.count("FAILED") for line in out.split("\n")) == 1
+    for verb in ("predict", "propose"):
+        assert call(verb, files / "out", "--allow-failed")[0] == 0
+    code = call("demo", "--study", "toy_pair", "--out", files / "demo", "--allow-failed")[0]
+    assert code == 0
+    assert call("demo", "--study", "toy_pair", "--out", files / "demo2")[0] == 1
+
+
+def test_too_few_values_for_cross_validation_are_counted(files, monkeypatch):
+    monkeypatch.setattr(run, "Sampler", FakeSampler)
+    (files / "rows.csv").write_text(small_csv(measured=5))
+    for folds, least in (("2", 10), ("12", 12)):
+        _, out, _ = fit(files, "--folds", folds, "--overwrite")
+        assert f"5 measured values of exp are too few, at least {least} are needed" in out
+
+
+def test_an_existing_table_is_replaced_only_if_asked(fitted):
+    for verb in ("predict", "propose"):
+        out = fitted / "p.csv"
+        out.write_text("mine")
+        code, _, err = call(verb, fitted / "out", "--out", out)
+        assert (code, out.read_text()) == (2, "mine")
+        assert "add --overwrite" in err
+        assert call(verb, fitted / "out", "--out", out, "--overwrite")[0] == 0
+        assert len(pd.read_csv(out))
 
 
 def test_an_existing_folder_is_not_touched(fitted):
@@ -217,3 +257,5 @@ def test_help_and_version():
     code, out, _ = call("fit", "-h")
     assert code == 0
     assert "--study" in out
+    assert "--allow-failed" in out
+    assert "1 if the posterior failed its checks" in " ".join(call("--help")[1].split())
