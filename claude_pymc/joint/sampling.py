@@ -16,7 +16,7 @@ from claude_pymc.joint.exact import MOST_DIMS, draw_exact
 from claude_pymc.joint.inputs import data_of
 from claude_pymc.joint.propriety import refuse_improper
 from claude_pymc.joint.spec import JointGaussian
-from claude_pymc.tables.statistics import PatternStats
+from claude_pymc.tables.statistics import PatternStats, notice_unmeasured
 
 if TYPE_CHECKING:  # loading PyMC takes seconds
     from claude_pymc.joint.nuts import Backend, NutsSampler
@@ -135,6 +135,7 @@ class Sampler:
                     f"give {name} as an int",
                 )
         data = data_of(self.spec, stats)
+        notice_unmeasured(stats)
         refuse_improper(self.spec, stats)
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])

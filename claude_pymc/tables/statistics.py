@@ -65,6 +65,11 @@ class PatternStats:
         for values in (self.counts, self.grams):
             values.flags.writeable = False
 
+    def __repr__(self) -> str:
+        """Return one line: rows, patterns, and how often each target was measured."""
+        counts = ", ".join(f"{self.measured(t)} of {t}" for t in self.design.targets)
+        return f"PatternStats: {self.n_rows} rows in {len(self.patterns)} patterns, {counts}"
+
     @classmethod
     def empty(cls, design: Design) -> PatternStats:
         """Return the statistics of no row: a posterior given them is the prior."""
@@ -98,15 +103,6 @@ class PatternStats:
                 rows = np.flatnonzero(codes.ravel() == code)
                 pattern = tuple(bool(v) for v in present)
                 found[pattern] = (len(rows), _gram(x[rows], y[rows], design))
-        for target, some in zip(design.targets, np.isfinite(y).any(axis=0), strict=True):
-            if some:
-                continue
-            warnings.warn(
-                f"target {target!r} has no value yet: only the prior and the other targets "
-                "speak about it",
-                Notice,
-                2,
-            )
         return cls._from_dict(design, found, n_dropped)
 
     @classmethod
@@ -270,6 +266,21 @@ class PatternStats:
                 "another kind of file, or a truncated copy",
                 "save the statistics again",
             ) from error
+
+
+def notice_unmeasured(stats: PatternStats) -> None:
+    """Say which targets have no value, where a model is about to be fitted to rows.
+
+    Statistics of no row at all are a wish for the prior, of which there is nothing to say.
+    """
+    for target in stats.design.targets:
+        if stats.n_rows and not stats.measured(target):
+            warnings.warn(
+                f"target {target!r} has no value yet: only the prior and the other targets "
+                "speak about it",
+                Notice,
+                stacklevel=3,
+            )
 
 
 def _columns_of(table: Table, design: Design) -> tuple[np.ndarray, np.ndarray]:
