@@ -38,7 +38,7 @@ def fitted(files, monkeypatch):
 
 
 def test_from_rows_to_proposals_with_the_real_sampler(files):
-    allow = "--allow-failed"  # few draws, for a test of seconds
+    allow = "--allow-failed"
     code, out, err = fit(files, "--draws", "400", "--folds", "0", "--seed", "3", allow)
     assert code == 0, err
     assert out.startswith("Small: 15 rows, 14 of sim, 11 of exp\n")
