@@ -29,7 +29,7 @@ from claude_pymc.review.diagnostics import Diagnostics, diagnose
 from claude_pymc.review.plots import plot_parameters, plot_predictions, plot_ranks
 from claude_pymc.study import Study
 from claude_pymc.tables.reading import read_cells
-from claude_pymc.tables.statistics import PatternStats
+from claude_pymc.tables.statistics import PatternStats, notice_unmeasured
 from claude_pymc.tables.table import Table
 
 Stage = Callable[[str], object]
@@ -91,6 +91,7 @@ def fit(
     spec = study.spec(table)
     stats = PatternStats.from_table(table, spec.design)
     refuse_improper(spec, stats)
+    notice_unmeasured(stats)
     sampler = Sampler(spec)
     stage("sampling the posterior (up to a minute the first time, then compiled code is cached)")
     idata = sampler.draw(stats, draws=draws, seed=seed)

@@ -135,7 +135,6 @@ class Sampler:
                     f"give {name} as an int",
                 )
         data = data_of(self.spec, stats)
-        notice_unmeasured(stats)
         refuse_improper(self.spec, stats)
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
@@ -197,6 +196,7 @@ def sample(
     'exact'
     """
     refuse_improper(spec, stats)  # before a minute of compilation
+    notice_unmeasured(stats)
     tree = Sampler(spec, backend, method=method).draw(
         stats,
         draws=draws,
