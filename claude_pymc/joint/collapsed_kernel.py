@@ -132,8 +132,8 @@ def collapsed(
         g_sigma[j] = np.nan
         for k in range(d):
             g_linkage[j, k] = np.nan
+    g_sd[:] = np.nan
     for e in range(q):
-        g_sd[e] = np.nan
         if not sd[e] > TINY:
             return -np.inf
     # A = T^-1, and its patterns whitened: U_G = L^-1 A_G, E_G = L^-1 (columns of present targets).
