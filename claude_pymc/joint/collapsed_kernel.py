@@ -259,5 +259,5 @@ def collapsed(
         for e in range(q):
             g_sd[e] = 0.0
             if sd[e] < np.inf:
-                g_sd[e] = (mean[e] ** 2 + inverse_h[e, e]) / sd[e] ** 3 - 1.0 / sd[e]
+                g_sd[e] = ((mean[e] / sd[e]) ** 2 + inverse_h[e, e] / sd[e] ** 2 - 1.0) / sd[e]
     return value + logs

@@ -179,7 +179,7 @@ def collapsed_value_and_gradients(
     logs = jnp.where(finite, -jnp.log(safe) - 0.5 * mean**2 * prior, 0.5 * LOG_2PI)
     value += (logs - jnp.log(jnp.diagonal(root))).sum()
     _, *results, _ = value_and_gradients(linkage, sigma, unit, rows, surfaces(square + inverse))
-    slope = (mean**2 + jnp.diagonal(inverse)) / safe**3 - 1.0 / safe
+    slope = ((mean / safe) ** 2 + jnp.diagonal(inverse) * prior - 1.0) / safe
     results.append(jnp.where(finite, slope, 0.0))
     sound &= jnp.isfinite(value)
     return jnp.where(sound, value, -jnp.inf), *(jnp.where(sound, r, jnp.nan) for r in results)
