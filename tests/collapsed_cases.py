@@ -44,7 +44,12 @@ def make_rows(rng, d, p=4, n=30, patterns=None):
     y[~np.resize(patterns, (n, d))] = np.nan
     z = np.hstack([phi, np.nan_to_num(y)])
     alike = (np.isfinite(y)[None] == patterns[:, None]).all(axis=2)
-    return phi, y, patterns * alike.sum(axis=1)[:, None] * 1.0, np.stack([z[a].T @ z[a] for a in alike])
+    return (
+        phi,
+        y,
+        patterns * alike.sum(axis=1)[:, None] * 1.0,
+        np.stack([z[a].T @ z[a] for a in alike]),
+    )
 
 
 def make_columns(rng, d, entries):

@@ -148,9 +148,10 @@ def collapsed_value_and_gradients(
     rows, gram = jnp.asarray(rows), jnp.asarray(gram)
     d, z, patterns = sigma.size, gram.shape[-1], rows.shape[0]
     expected = (d, d), (d,), (len(entries),), (patterns, d), (patterns, z, z)
-    if tuple(a.shape for a in (linkage, sigma, sd, rows, gram)) != expected:
-        raise ValueError(MISFIT)
     places = np.array(entries, dtype=int).reshape(-1, 2)
+    fit = tuple(a.shape for a in (linkage, sigma, sd, rows, gram)) == expected
+    if not fit or (places >= (d, z - d)).any():
+        raise ValueError(MISFIT)
     owner, term, p, unit = places[:, 0], places[:, 1], z - d, jnp.eye(d)
     finite = jnp.isfinite(sd)
     safe = jnp.where(finite, sd, 1.0)
