@@ -133,8 +133,6 @@ def test_a_heavy_tail_is_right_or_said_to_be_wrong(seed, df):
     found = run(Known(multivariate_t(np.zeros(3), np.eye(3), df).logpdf, 3), seed)
     right = abs(found.log_evidence) < 4 * found.log_evidence_se
     assert not found.k_hat <= K_HAT or right
-    if df == 1.0:  # weights grow as the cube of the distance
-        assert found.k_hat > 0.5
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -186,6 +184,13 @@ def test_evaluations_are_counted():
             return found
 
     assert run(Counted(banana, 3)).evaluations == sum(calls)
+
+
+def test_a_second_mode_is_seldom_missed():
+    """Nothing warns of a mode that no ascent has found."""
+    found = [run(Known(two_modes, 3), seed, wanted=500, spread=4.0) for seed in range(100, 140)]
+    missed = [abs(one.log_evidence) > max(5 * one.log_evidence_se, 0.02) for one in found]
+    assert sum(missed) <= 2
 
 
 def test_resampled_points_are_draws_of_equal_weight():
