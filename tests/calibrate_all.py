@@ -1,10 +1,11 @@
 """Simulation-based calibration of twelve configurations; `make calibration`.
 
-    python tests/calibrate_all.py [NUMBER [SEED [WORD]]]
+    python tests/calibrate_all.py [NUMBER [SEED [METHOD] [WORD ...]]]
 
-NUMBER data sets are simulated for each configuration (default 300), of those whose name holds WORD
-(default: all). Ranks and pictures go to out/calibration. The exit code is 1 if a quantity is not
-uniform at 1 % after Holm's correction over the quantities of all configurations that were run.
+NUMBER data sets are simulated for each configuration (default 300), of those whose name holds a
+WORD (default: all), and drawn by METHOD, "nuts" (default) or "exact". Ranks and pictures go to
+out/calibration. The exit code is 1 if a quantity is not uniform at 1 % after Holm's correction over
+the quantities of all configurations that were run.
 """
 
 import sys
@@ -29,15 +30,18 @@ class Counted:
     """A sampler that reports each posterior it has drawn."""
 
     def __init__(self, sampler, advance):
-        self.sampler, self.advance = sampler, advance
+        self.sampler, self.advance, self.exact = sampler, advance, 0
 
     def draw(self, stats, **settings):
         tree = self.sampler.draw(stats, **settings)
+        self.exact += tree.attrs["method"] == "exact"
         self.advance()
         return tree
 
 
-def run(cases, number: int, seed: int, console: Console) -> dict[str, tuple[cp.Calibration, float]]:
+def run(
+    cases, number: int, seed: int, method: str, console: Console
+) -> dict[str, tuple[cp.Calibration, float]]:
     """Calibrate case by case and write the ranks and a picture of each."""
     OUT.mkdir(parents=True, exist_ok=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -47,7 +51,7 @@ def run(cases, number: int, seed: int, console: Console) -> dict[str, tuple[cp.C
         for case in cases:
             bar.update(task, description=case.name)
             start = time.perf_counter()
-            sampler = Counted(case.sampler, lambda: bar.advance(task))
+            sampler = Counted(case.by(method), lambda: bar.advance(task))
             result = cp.calibrate(
                 case.spec,
                 case.layout,
@@ -56,13 +60,14 @@ def run(cases, number: int, seed: int, console: Console) -> dict[str, tuple[cp.C
                 seed=1000 * seed + CASES.index(case),
             )
             seconds = time.perf_counter() - start
-            result.save(OUT / f"{case.name}.nc")
-            result.plot().savefig(OUT / f"{case.name}.png")
+            name = case.name if method == "nuts" else f"{case.name}-{method}"
+            result.save(OUT / f"{name}.nc")
+            result.plot().savefig(OUT / f"{name}.png")
             found[case.name] = result, seconds
             worst = result.uniformity().iloc[0]
             bar.console.print(
                 f"{case.name}: {worst.name}, p = {worst.p_value:.3g}, "
-                f"{result.divergent} divergent, {seconds:.0f} s"
+                f"{result.divergent} divergent, {sampler.exact} of {number} exact, {seconds:.0f} s"
             )
     return found
 
@@ -79,11 +84,13 @@ def main() -> int:
     given = sys.argv[1:]
     number = int(given[0]) if given else 300
     seed = int(given[1]) if len(given) > 1 else 0
-    cases = [case for case in CASES if given[2:] == [] or given[2] in case.name]
+    words = given[2:]
+    method = words.pop(0) if words[:1] in (["nuts"], ["exact"]) else "nuts"
+    cases = [case for case in CASES if not words or any(word in case.name for word in words)]
     console = Console()
     if not console.is_terminal:
         console = Console(width=110)  # a log file has no width of its own
-    found = run(cases, number, seed, console)
+    found = run(cases, number, seed, method, console)
     p_values = summary(found)
     table = Table(title=f"{number} data sets each, {len(p_values)} quantities in all")
     for name in ("configuration", "quantities", "least p", "of", "Holm p", "divergent", "seconds"):

@@ -177,6 +177,8 @@ def _unpack(theta, problem, linkage, sigma, sd):  # type: ignore[no-untyped-def]
         if problem.kind == SHRINKAGE:
             g = problem.scale[e]
             sd[e] = problem.constant_sd if g < 0 else np.exp(theta[n + d + g])
+            if sd[e] == np.inf:  # too large a number, not a flat prior
+                sd[e] = np.nan
         elif problem.kind == LKJ:
             sd[e] = problem.t * sigma[problem.owner[e]]
         else:

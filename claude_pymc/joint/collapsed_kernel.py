@@ -155,8 +155,8 @@ def collapsed(
         g_sigma[j] = np.nan
         for k in range(d):
             g_linkage[j, k] = np.nan
+    g_sd[:] = np.nan
     for e in range(q):
-        g_sd[e] = np.nan
         if not sd[e] > TINY:
             return -np.inf
     # A = T^-1, and its patterns whitened: U_G = L^-1 A_G, E_G = L^-1 (columns of present targets).
@@ -282,5 +282,5 @@ def collapsed(
         for e in range(q):
             g_sd[e] = 0.0
             if sd[e] < np.inf:
-                g_sd[e] = (mean[e] ** 2 + inverse_h[e, e]) / sd[e] ** 3 - 1.0 / sd[e]
+                g_sd[e] = ((mean[e] / sd[e]) ** 2 + inverse_h[e, e] / sd[e] ** 2 - 1.0) / sd[e]
     return value + logs

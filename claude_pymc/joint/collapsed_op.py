@@ -77,7 +77,7 @@ class CollapsedLogLikelihood(Op):
     def perform(self, node: Apply, inputs: Any, output_storage: Any) -> None:
         """Evaluate with the compiled loops."""
         linkage, sigma, sd, rows, gram = (np.ascontiguousarray(v) for v in inputs)
-        self.check(len(sigma), len(sd), rows.shape, gram.shape)
+        self.check(linkage.shape, len(sigma), len(sd), rows.shape, gram.shape)
         q = len(sd)
         gradients = np.empty_like(linkage), np.empty_like(sigma), np.empty_like(sd)
         spent = np.empty(q), np.empty((q, q))
@@ -86,11 +86,27 @@ class CollapsedLogLikelihood(Op):
         for storage, result in zip(output_storage, (np.asarray(value), *gradients), strict=True):
             storage[0] = result
 
-    def check(self, d: int, q: int, rows: tuple[int, ...], gram: tuple[int, ...]) -> None:
-        """Refuse arrays that do not fit each other."""
+    def check(
+        self,
+        linkage: tuple[int, ...],
+        d: int,
+        q: int,
+        rows: tuple[int, ...],
+        gram: tuple[int, ...],
+    ) -> None:
+        """Refuse arrays that do not fit each other, or the entries."""
         n, size = rows[0], gram[-1]
-        if q != len(self.entries) or rows != (n, d) or gram != (n, size, size):
+        if q != len(self.entries) or (linkage, rows, gram) != ((d, d), (n, d), (n, size, size)):
             raise ValueError(MISFIT)
+        least_d, least_p = self.least
+        if d < least_d or size - d < least_p:
+            raise ValueError(MISFIT)
+
+    @property
+    def least(self) -> tuple[int, int]:
+        """Least number of targets and of basis terms that the entries speak of."""
+        targets, terms = (max((e[i] + 1 for e in self.entries), default=0) for i in (0, 1))
+        return targets, terms
 
     def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Any]:
         """Return the cotangent of the value times the gradients computed with it."""
@@ -154,12 +170,15 @@ def _collapsed_log_likelihood_numba(op: CollapsedLogLikelihood, **kwargs: Any) -
     kernel = _external_kernel()
     entries = np.array(op.entries, dtype=np.int64).reshape(-1, 2)
     owner, term = np.ascontiguousarray(entries[:, 0]), np.ascontiguousarray(entries[:, 1])
+    least_d, least_p = op.least
 
     @numba_njit
     def collapsed_log_likelihood(linkage, sigma, sd, rows, gram):  # type: ignore[no-untyped-def]
         d, q, n = len(sigma), len(sd), len(rows)
         p = gram.shape[1] - d
         if q != len(term) or rows.shape[1] != d or gram.shape != (n, p + d, p + d):
+            raise ValueError(MISFIT)
+        if linkage.shape != (d, d) or d < least_d or p < least_p:
             raise ValueError(MISFIT)
         start, terms = np.searchsorted(owner, np.arange(d + 1)), term.copy()
         value = np.empty(1)

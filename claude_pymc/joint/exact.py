@@ -140,7 +140,7 @@ def evidence(
     >>> rows = Table(["x"], ["y"], [[0.0], [0.5], [1.0]], [[0.0], [1.0], [1.0]])
     >>> stats = PatternStats.from_table(rows, Design.from_table(rows))
     >>> round(evidence(JointGaussian(stats.design), stats).log_evidence, 1)
-    -4.3
+    -8.4
     """
     if not spec.prior.proper:
         raise SpecError(

@@ -26,7 +26,7 @@ from claude_pymc.joint.convergence import K_HAT
 from claude_pymc.joint.mixture import Mixture, mixture_of, systematic
 
 ROUNDS = (500, 500, 1000, 2000)  # draws of each round of adaptation
-MOST_COMPONENTS, BEST_STARTS = 6, 4
+MOST_COMPONENTS, BEST_STARTS = 6, 12
 # Adaptation hardly gets beyond the one share of effective draws, and should reach the other.
 GOOD, POOR = 0.7, 0.2
 WALKERS, STEPS, KEPT, COMPONENTS = 300, 150, 6, 8

@@ -1,6 +1,7 @@
-"""The pattern-wise likelihood in JAX: importing this module registers it for pytensor's JAX linker.
+"""Both likelihoods in JAX: importing this module registers them for pytensor's JAX linker.
 
-The formulas are those of `claude_pymc.joint.ops`, for all patterns at once: a missing target is a
+The formulas are those of `claude_pymc.joint.ops` and `claude_pymc.joint.collapsed_kernel`, for all
+patterns at once: a missing target is a
 row of zeros whose length is set to one. Loops over targets are scans, so that compilation takes no
 longer for many targets. The analytic gradient stands in for JAX's own, which is up to twice as
 slow; derivatives of that gradient are JAX's.
@@ -9,13 +10,17 @@ slow; derivatives of that gradient are JAX's.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
+from jax.scipy.linalg import cho_solve
 from pytensor.link.jax.dispatch import jax_funcify
 
+from claude_pymc.joint.collapsed_op import CollapsedLogLikelihood
 from claude_pymc.joint.gaussian import LOG_2PI
 from claude_pymc.joint.kernel import TINY
 from claude_pymc.joint.ops import MISFIT, PatternLogLikelihood
@@ -112,3 +117,130 @@ def _outputs(*inputs: Any) -> tuple[Any, ...]:
 @jax_funcify.register(PatternLogLikelihood)
 def _pattern_log_likelihood_jax(op: PatternLogLikelihood, **kwargs: Any) -> Callable[..., Any]:
     return _outputs
+
+
+def collapsed_value_and_gradients(
+    entries: tuple[tuple[int, int], ...],
+    linkage: Any,
+    sigma: Any,
+    sd: Any,
+    rows: Any,
+    gram: Any,
+) -> tuple[jax.Array, ...]:
+    """Value and gradients with respect to C (strictly lower), sigma and the prior sds.
+
+    The corrections are integrated out; given their mean and covariance the two calls of the
+    pattern-wise likelihood see them through the d surfaces R_j . phi, as a basis of d terms.
+
+    Parameters
+    ----------
+    entries : tuple of (target, term)
+        Free entries of R, ordered by target.
+    linkage, sigma, sd, rows, gram : arrays
+        As in `claude_pymc.joint.collapsed_op.collapsed_log_likelihood`.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, while JAX traces.
+    """
+    linkage, sigma, sd = (jnp.asarray(a) for a in (linkage, sigma, sd))
+    rows, gram = jnp.asarray(rows), jnp.asarray(gram)
+    d, z, patterns = sigma.size, gram.shape[-1], rows.shape[0]
+    expected = (d, d), (d,), (len(entries),), (patterns, d), (patterns, z, z)
+    places = np.array(entries, dtype=int).reshape(-1, 2)
+    fit = tuple(a.shape for a in (linkage, sigma, sd, rows, gram)) == expected
+    if not fit or (places >= (d, z - d)).any():
+        raise ValueError(MISFIT)
+    owner, term, p, unit = places[:, 0], places[:, 1], z - d, jnp.eye(d)
+    finite = jnp.isfinite(sd)
+    safe = jnp.where(finite, sd, 1.0)
+    sound = ((sd > TINY) & (finite | (sd == jnp.inf))).all()
+    prior = jnp.where(finite, 1.0 / safe**2, 0.0)
+    carry = _carried(linkage, sigma, rows)
+    weight = jnp.einsum("mij,mik->mjk", carry[..., :d], carry[..., :d])
+    across = jnp.einsum("mij,mik->mjk", carry[..., :d], carry[..., d:])
+    among = gram[:, term][:, :, term]
+    h = (weight[:, owner][:, :, owner] * among).sum(axis=0) + jnp.diag(prior)
+    mean = jnp.einsum("mei,mei->e", across[:, owner], gram[:, term, p:])
+    root = jnp.linalg.cholesky(h)
+    mean = cho_solve((root, True), mean)
+    inverse = cho_solve((root, True), jnp.eye(len(entries)))
+    member = jnp.asarray(owner[:, None] == np.arange(d), dtype=sd.dtype)
+
+    def surfaces(second: jax.Array) -> jax.Array:
+        """Gram matrices of (R . phi, y) for second moments of the entries of R."""
+        own = jnp.einsum("ej,mef,fk->mjk", member, second * among, member)
+        mixed = jnp.einsum("ej,e,mek->mjk", member, mean, gram[:, term, p:])
+        lower = jnp.concatenate([mixed.swapaxes(1, 2), gram[:, p:, p:]], axis=2)
+        return jnp.concatenate([jnp.concatenate([own, mixed], axis=2), lower], axis=1)
+
+    square = jnp.outer(mean, mean)
+    value, *_ = value_and_gradients(linkage, sigma, unit, rows, surfaces(square))
+    logs = jnp.where(finite, -jnp.log(safe) - 0.5 * mean**2 * prior, 0.5 * LOG_2PI)
+    value += (logs - jnp.log(jnp.diagonal(root))).sum()
+    _, *results, _ = value_and_gradients(linkage, sigma, unit, rows, surfaces(square + inverse))
+    slope = ((mean / safe) ** 2 + jnp.diagonal(inverse) * prior - 1.0) / safe
+    results.append(jnp.where(finite, slope, 0.0))
+    sound &= jnp.isfinite(value)
+    return jnp.where(sound, value, -jnp.inf), *(jnp.where(sound, r, jnp.nan) for r in results)
+
+
+def _carried(linkage: jax.Array, sigma: jax.Array, rows: jax.Array) -> jax.Array:
+    """L^-1 (A, I) of the present targets of each pattern, Sigma_GG = L L', A = T^-1."""
+    d = sigma.size
+    below, places = jnp.tril(linkage, -1), jnp.arange(d)
+
+    def substitute(full: jax.Array, j: jax.Array) -> tuple[jax.Array, None]:
+        return full + below[:, j, None] * full[j], None
+
+    inverse, _ = lax.scan(substitute, jnp.eye(d), places)
+
+    def orthogonalise(factors: jax.Array, i: jax.Array) -> tuple[jax.Array, None]:
+        row = factors[:, i]
+        square = (row[:, 2 * d :] ** 2).sum(axis=1)
+        row = (row / jnp.sqrt(jnp.where(rows[:, i] > 0, square, 1.0))[:, None])[:, None]
+        dots = (factors[..., 2 * d :] * row[..., 2 * d :]).sum(axis=2, keepdims=True)
+        others = factors - jnp.where(places[:, None] > i, dots, 0.0) * row
+        return jnp.where(places[:, None] == i, row, others), None
+
+    factors = jnp.concatenate([inverse, jnp.eye(d), inverse * sigma], axis=1)
+    factors, _ = lax.scan(orthogonalise, jnp.where(rows[..., None] > 0, factors, 0.0), places)
+    return factors[..., : 2 * d]
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def collapsed_log_likelihood(
+    entries: tuple[tuple[int, int], ...],
+    linkage: Any,
+    sigma: Any,
+    sd: Any,
+    rows: Any,
+    gram: Any,
+) -> jax.Array:
+    """Value alone, whose derivatives are the analytic ones; the data have none.
+
+    Parameters
+    ----------
+    entries, linkage, sigma, sd, rows, gram
+        As in `collapsed_value_and_gradients`.
+    """
+    return collapsed_value_and_gradients(entries, linkage, sigma, sd, rows, gram)[0]
+
+
+@collapsed_log_likelihood.defjvp
+def _collapsed_log_likelihood_jvp(entries: Any, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    value, *gradients = collapsed_value_and_gradients(entries, *primals)
+    parts = [(g * t).sum() for g, t in zip(gradients, tangents[:3], strict=True)]
+    return value, sum(parts)
+
+
+@partial(jax.jit, static_argnums=0)
+def _collapsed_outputs(entries: tuple[tuple[int, int], ...], *inputs: Any) -> tuple[Any, ...]:
+    value = collapsed_log_likelihood(entries, *inputs)
+    return value, *collapsed_value_and_gradients(entries, *inputs)[1:]
+
+
+@jax_funcify.register(CollapsedLogLikelihood)
+def _collapsed_log_likelihood_jax(op: CollapsedLogLikelihood, **kwargs: Any) -> Callable[..., Any]:
+    return partial(_collapsed_outputs, op.entries)

@@ -135,6 +135,8 @@ def _pattern_log_likelihood_numba(op: PatternLogLikelihood, **kwargs: Any) -> tu
         n, m = rows.shape
         if m != d or gram.shape != (n, p + d, p + d):
             raise ValueError(MISFIT)
+        if linkage.shape != (d, d) or len(sigma) != d:
+            raise ValueError(MISFIT)
         value = np.empty(1)
         g_linkage, g_sigma, g_corrections = np.empty((d, d)), np.empty(d), np.empty((d, p))
         kernel(
