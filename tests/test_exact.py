@@ -261,5 +261,5 @@ def test_what_is_resampled_keeps_the_columns_in_step(trees):
 
 
 def test_weights_know_their_share():
-    found = Weighted(np.zeros((10, 1)), np.full(10, 0.1), 0.0, 10.0, 0.0, 0.0, 1)
+    found = Weighted(np.zeros((10, 1)), np.zeros(10), np.full(10, 0.1), 0.0, 10.0, 0.0, 0.0, 1)
     assert found.share == 1.0

@@ -115,11 +115,14 @@ def importance_sample(
         if len(mixture.shares) < MOST_COMPONENTS:
             mixture = mixture.extended(found.points, found.weights)
         mixture = mixture.fitted(found.points, found.weights)
-    tries = (0, 1, 2) if density.exploring else (0,)
-    for further in tries:
-        if further or (density.exploring and best < POOR):
+    for further in range(3):
+        if density.exploring and (further or best < POOR):
             walkers = (1 + (further == 2)) * WALKERS
             kept = _explored(counting, found, kept, walkers, rng)
+        elif further:
+            kept = kept.extended(found.points, found.weights)
+            kept = kept.fitted(found.points, found.weights)
+        if further or best < POOR:
             first = _weigh(counting, kept, ROUNDS[0], rng)
             best = first.share
         size = int(np.clip(math.ceil(1.1 * wanted / best), 200, 20 * wanted + 200))
