@@ -1,0 +1,179 @@
+"""`make bench`: this package beside its peers on the same data, in one run; to out/bench.csv.
+
+Each line is a median over repeats, one BLAS thread, caches warm. A ratio above one says how many
+times the package is better, whichever of the two numbers should be large.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fresh
+import numpy as np
+import pandas as pd
+import peers
+import problems
+from rich.console import Console
+from rich.table import Table as RichTable
+
+import claude_pymc as cp
+from claude_pymc.joint.collapsed import CollapsedPosterior
+from claude_pymc.joint.exact import STARTS
+from claude_pymc.joint.importance import importance_sample
+from claude_pymc.joint.inputs import arrays_of
+
+HERE = Path(__file__).resolve().parent
+OUT = HERE.parents[1] / "out" / "bench.csv"
+DRAWS, CHAINS = 1000, 4
+
+
+def seconds(work: Callable[[], Any], repeats: int = 5) -> float:
+    """Median time of a call, the first one left out."""
+    work()
+    found = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - start)
+    return statistics.median(found)
+
+
+def row(name: str, value: float, unit: str, peer: str = "", peer_value: float = np.nan) -> dict:
+    """One line; rates are better when large, times and errors when small."""
+    ratio = value / peer_value if unit.endswith("/s") else peer_value / value
+    keys = ("name", "value", "unit", "peer", "peer_value", "ratio")
+    return dict(zip(keys, (name, value, unit, peer, peer_value, ratio), strict=True))
+
+
+def drawing(problem: problems.Problem, wanted: int, seed: int = 0) -> float:
+    """Draw ``wanted`` effective draws of everything without naming them; return how many."""
+    rng = np.random.default_rng(seed)
+    density = CollapsedPosterior(problem.spec, **arrays_of(problem.spec, problem.stats))
+    found = importance_sample(density, density.starts(STARTS, rng), wanted, rng)
+    density.draw(found.resample(wanted, rng), rng)
+    assert found.k_hat < 0.7
+    return found.ess
+
+
+def ess_per_second() -> list[dict]:
+    """Worst parameter of sixty rows with one target each: sampling against sampling."""
+    problem = problems.apart()
+    name = "worst ESS/s, 60 rows, 10 terms"
+    stats = problem.stats
+
+    def ours(seed: int) -> float:
+        tree = cp.sample(problem.spec, stats, draws=DRAWS, chains=CHAINS, seed=seed)
+        posterior = tree["posterior"].dataset
+        draws = {n: posterior[n].transpose("chain", "draw", ...).to_numpy() for n in peers.NAMES}
+        return min(fresh.least_ess(draws), float(tree.attrs["importance_ess"]))
+
+    sampler = cp.Sampler(problem.spec, method="exact")
+    settings = {"draws": DRAWS, "chains": CHAINS}
+    sampler.draw(stats, seed=9, **settings)
+    times = seconds(lambda: sampler.draw(stats, seed=0, **settings))
+    value = statistics.median(ours(seed) for seed in range(3)) / times
+    found = []
+    for peer, impute in (("imputing PyMC, nutpie", True), ("marginal PyMC, nutpie", False)):
+        compiled = peers.nutpie_compiled(peers.model_of(problem, impute=impute))
+        rates = []
+        for seed in range(3):
+            start = time.perf_counter()
+            draws = peers.nutpie_draws(compiled, DRAWS, CHAINS, seed)
+            took = time.perf_counter() - start
+            rates.append(fresh.least_ess(draws) / took)
+        found.append(row(name, value, "ESS/s", peer, statistics.median(rates)))
+    return found
+
+
+def fresh_processes() -> list[dict]:
+    """The same with imports, compilation from warm caches and sampling counted."""
+
+    def rate(what: str) -> float:
+        found = []
+        for _ in range(4):  # the first fills the caches
+            start = time.perf_counter()
+            run = subprocess.run(
+                [sys.executable, "-W", "ignore", str(HERE / "fresh.py"), what],
+                capture_output=True,
+                text=True,
+                check=True,
+                env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+            )
+            found.append(float(run.stdout.split()[-1]) / (time.perf_counter() - start))
+        return statistics.median(found[1:])
+
+    value = rate("ours")
+    name = "the same in a fresh process"
+    return [
+        row(name, value, "ESS/s", peer, rate(peer)) for peer in ("imputing", "marginal", "numpyro")
+    ]
+
+
+def exact_draws() -> list[dict]:
+    """500 effective draws of everything, naming excluded."""
+    sine, wide = problems.sine_pair(), problems.wide()
+    return [
+        row("500 effective draws, sine pair", seconds(lambda: drawing(sine, 500), 9), "s"),
+        row("500 effective draws, 500 entries", seconds(lambda: drawing(wide, 500), 3), "s"),
+    ]
+
+
+def refit() -> list[dict]:
+    """One more row in a running study: statistics, draws and names."""
+    problem = problems.sine_pair()
+    sampler, stats = cp.Sampler(problem.spec), problem.stats
+    new = problem.table.rows([0])
+
+    def again() -> Any:
+        more = stats + cp.PatternStats.from_table(new, problem.spec.design)
+        return sampler.draw(more, draws=125, chains=4, seed=0)
+
+    return [row("refit after one more row, 500 draws", seconds(again, 9), "s")]
+
+
+def ingest() -> list[dict]:
+    """A million rows in 49 terms, the expansion included, beside the product alone."""
+    problem = problems.million()
+    phi = problem.spec.design.phi(problem.table.x)
+    product = seconds(lambda: phi.T @ phi)
+    return [
+        row(
+            "ingest of 10^6 rows, 49 terms",
+            seconds(lambda: problem.stats),
+            "s",
+            "phi.T @ phi",
+            product,
+        )
+    ]
+
+
+PARTS = {f.__name__: f for f in (exact_draws, refit, ingest, ess_per_second, fresh_processes)}
+
+
+def main() -> None:
+    """Run the parts that are named, or all."""
+    warnings.simplefilter("ignore")
+    chosen = [PARTS[name] for name in sys.argv[1:]] or list(PARTS.values())
+    console, rows = Console(), []
+    for part in chosen:
+        with console.status(part.__name__):
+            rows += part()
+    frame = pd.DataFrame(rows)
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(OUT, index=False)
+    table = RichTable(*frame.columns)
+    for line in frame.itertuples(index=False):
+        table.add_row(*(f"{v:.3g}" if isinstance(v, float) else str(v) for v in line))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
