@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 SEED = click.option("--seed", default=0, show_default=True, help="Seed of all random draws.")
 FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 CSV = click.Path(path_type=Path, dir_okay=False)
+FAILED = click.option(
+    "--allow-failed",
+    is_flag=True,
+    help="Exit with 0, not 1, if the posterior failed its checks; results are written anyway.",
+)
+REPLACE = click.option("--overwrite", is_flag=True, help="Replace the file of --out.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,6 +35,9 @@ def cli() -> None:
     Start with `claude-pymc demo`, which fits the volumes of the elements. Then write a study file
     for your own table (DIR/study.toml of the demo is a pattern) and run
     `claude-pymc fit DATA.csv --study STUDY.toml --out DIR`.
+
+    Exit code: 0 if all went well; 1 if the posterior failed its checks, though the results were
+    written (--allow-failed makes it 0); 2 for an error, after which nothing was written.
     """
 
 
@@ -38,14 +47,15 @@ def cli() -> None:
 )
 @click.option("--study", default="elements_volume", show_default=True, help="A shipped study.")
 @click.option("--overwrite", is_flag=True, help="Replace the folder of an earlier fit.")
+@FAILED
 @SEED
-def demo(out: Path, study: str, overwrite: bool, seed: int) -> None:
+def demo(out: Path, study: str, overwrite: bool, allow_failed: bool, seed: int) -> None:
     """Fit a shipped study, predict what was not measured, propose what to measure next."""
     from claude_pymc.datasets import shipped
     from claude_pymc.study import Study
 
     path = shipped("models", study, ".toml")
-    _fit(Study.from_toml(path), path, None, out, overwrite, seed, 1000, 5)
+    _fit(Study.from_toml(path), path, None, out, overwrite, allow_failed, seed, 1000, 5)
 
 
 @cli.command()
@@ -67,9 +77,17 @@ def demo(out: Path, study: str, overwrite: bool, seed: int) -> None:
     show_default=True,
     help="Of the cross-validation, at least 2; 0: none.",
 )
+@FAILED
 @SEED
 def fit(
-    data: Path, path: Path, out: Path, overwrite: bool, draws: int, folds: int, seed: int
+    data: Path,
+    path: Path,
+    out: Path,
+    overwrite: bool,
+    draws: int,
+    folds: int,
+    allow_failed: bool,
+    seed: int,
 ) -> None:
     """Fit DATA.csv as the study says, and write draws, checks, predictions and pictures."""
     from claude_pymc.study import Study
@@ -78,7 +96,7 @@ def fit(
         raise click.BadParameter(
             "one fold hides every row; give 0 or at least 2", param_hint="--folds"
         )
-    _fit(Study.from_toml(path), path, data, out, overwrite, seed, draws, folds)
+    _fit(Study.from_toml(path), path, data, out, overwrite, allow_failed, seed, draws, folds)
 
 
 @cli.command()
@@ -91,51 +109,71 @@ def fit(
     show_default=True,
     help="A value that would be measured, noise included, or the mean behind it.",
 )
-@click.option("--out", type=CSV, help="CSV to write; it must not exist.")
+@click.option("--out", type=CSV, help="CSV to write.")
+@REPLACE
+@FAILED
 @SEED
-def predict(folder: Path, at: Path | None, kind: str, out: Path | None, seed: int) -> None:
+def predict(
+    folder: Path,
+    at: Path | None,
+    kind: str,
+    out: Path | None,
+    overwrite: bool,
+    allow_failed: bool,
+    seed: int,
+) -> None:
     """Predict targets at candidates; target columns that are filled count as known."""
     from claude_pymc import printing, run
     from claude_pymc.review.diagnostics import diagnose
 
-    _free_file(out)
+    _free_file(out, overwrite)
     with _notices(), _progress() as stage:
         stage("reading the fit")
         study, table, post = run.load(folder)
         checks = diagnose(post.idata)
         stage("predicting")
-        at_rows = table if at is None else _candidates(at, study, post)
+        at_rows = table if at is None else run.read_candidates(at, study, post, every=False)
         found = run.predict_table(post, at_rows, seed, kind)
     _say_failures(checks)
     _write_csv(found, out)
     printing.print_predictions(found, study.targets, study.units, everything=at is not None)
+    _verdict(checks, allow_failed)
 
 
 @cli.command()
 @FOLDER
 @click.option("--at", type=CSV, help="CSV with candidates; default: those of the study.")
 @click.option("--want", multiple=True, metavar="TARGET=NUMBER", help="Default: as the study says.")
-@click.option("--out", type=CSV, help="CSV to write; it must not exist.")
+@click.option("--out", type=CSV, help="CSV to write.")
+@REPLACE
+@FAILED
 @SEED
 def propose(
-    folder: Path, at: Path | None, want: tuple[str, ...], out: Path | None, seed: int
+    folder: Path,
+    at: Path | None,
+    want: tuple[str, ...],
+    out: Path | None,
+    overwrite: bool,
+    allow_failed: bool,
+    seed: int,
 ) -> None:
     """Propose the next measurements and simulations."""
     from claude_pymc import printing, run
     from claude_pymc.review.diagnostics import diagnose
 
     wants = _wants(want)
-    _free_file(out)
+    _free_file(out, overwrite)
     with _notices(), _progress() as stage:
         stage("reading the fit")
         study, table, post = run.load(folder)
         checks = diagnose(post.idata)
         stage("scoring candidates")
-        pool = None if at is None else _candidates(at, study, post)
+        pool = None if at is None else run.read_candidates(at, study, post, every=True)
         found = run.propose_for(study, post, table, wants or study.wants, seed, pool)
     _say_failures(checks)
     _write_csv(found, out)
     printing.print_proposals(found, study.units)
+    _verdict(checks, allow_failed)
 
 
 def main() -> None:
@@ -168,6 +206,7 @@ def _fit(
     data: Path | None,
     out: Path,
     overwrite: bool,
+    allow_failed: bool,
     seed: int,
     draws: int,
     folds: int,
@@ -183,6 +222,7 @@ def _fit(
             files = run.write(result, folder, path.read_text(encoding="utf-8"))
     printing.print_fit(result)
     click.echo(f"\nWritten to {out}: {', '.join(files)}")
+    _verdict(result.checks, allow_failed)
 
 
 @contextmanager
@@ -230,26 +270,20 @@ def _say_failures(checks: Any) -> None:
         click.echo("")
 
 
+def _verdict(checks: Any, allow_failed: bool) -> None:
+    """End with exit code 1 after a posterior that failed its checks; the results are written."""
+    if not checks.ok:
+        code = 0 if allow_failed else 1
+        way = "as --allow-failed asks" if allow_failed else "--allow-failed makes it 0"
+        click.echo(f"The posterior failed its checks: exit code {code} ({way}).")
+        sys.exit(code)
+
+
 def _write_csv(frame: Any, out: Path | None) -> None:
     """Write a table, if a file was asked for, and say so."""
     if out is not None:
         frame.to_csv(out, index=False, float_format="%.6g")
         click.echo(f"Written to {out}\n")
-
-
-def _candidates(path: Path, study: Study, post: Any) -> Any:
-    """Read candidates: descriptors are needed, targets and labels may be there."""
-    from claude_pymc.tables.reading import read_cells
-    from claude_pymc.tables.table import Table
-
-    cells = read_cells(path)
-    for target in post.targets:
-        if target not in cells.columns:
-            cells = cells.assign(**{target: ""})
-    labels = study.labels if study.labels in cells.columns else None
-    return Table.from_frame(
-        cells, post.descriptors, post.targets, labels, post.units, source=path.name
-    )
 
 
 def _wants(pairs: tuple[str, ...]) -> dict[str, int]:
@@ -265,9 +299,10 @@ def _wants(pairs: tuple[str, ...]) -> dict[str, int]:
     return wants
 
 
-def _free_file(path: Path | None) -> None:
-    """Refuse to write over a file."""
-    if path is not None and path.exists():
-        raise click.BadParameter(f"{path.name} exists; choose another name", param_hint="--out")
+def _free_file(path: Path | None, overwrite: bool) -> None:
+    """Refuse to write over a file, unless that is asked for."""
+    if path is not None and path.exists() and not overwrite:
+        text = f"{path.name} exists; choose another name, or add --overwrite"
+        raise click.BadParameter(text, param_hint="--out")
     if path is not None and not path.parent.is_dir():
         raise click.BadParameter(f"there is no folder {path.parent.name!r}", param_hint="--out")

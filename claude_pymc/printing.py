@@ -31,7 +31,7 @@ def print_fit(result: Fit) -> None:
     if result.validation is not None:
         cv = result.validation
         for failure in cv.failed:
-            click.echo(f"FAILED while predicting hidden rows, {failure}")
+            click.echo(f"Predicting hidden rows, {failure}")
         low, high = cv.coverage_interval()
         log = "log " if post.spec.design.transforms[-1] == "log" else ""
         unit = "" if log else _unit(cv.target, study.units)
@@ -71,10 +71,18 @@ def print_predictions(
     if not len(rows):
         click.echo(f"{target} was measured in every row; use --at to predict elsewhere.")
         return
+    blank = rows[rows[f"{target}_mean"].isna()]
+    if len(blank):
+        empty = [c for c in _descriptors(frame, targets) if blank[c].isna().any()]
+        click.echo(
+            f"{len(blank)} rows lack {' or '.join(empty)}, without which {target} is not predicted "
+            "(they are left out here)."
+        )
+        rows = rows.drop(blank.index)
+        if not len(rows):
+            return
     shown = rows.head(40)
-    head = [c for c in ("label",) if c in frame] or [
-        c for c in frame.columns if not any(c == t or c.startswith(f"{t}_") for t in targets)
-    ]
+    head = ["label"] if "label" in frame else _descriptors(frame, targets)
     others = [t for t in targets[:-1] if shown[t].notna().any()]
     _table(
         f"Predicted {target}{unit}" + ("" if everything else " where it was not measured"),
@@ -90,6 +98,12 @@ def print_predictions(
     )
     if len(rows) > len(shown):
         click.echo(f"... and {len(rows) - len(shown)} more; --out writes all of them")
+
+
+def _descriptors(frame: Any, targets: tuple[str, ...]) -> list[str]:
+    """Columns that are neither labels nor of a target."""
+    found = [c for c in frame.columns if not any(c == t or c.startswith(f"{t}_") for t in targets)]
+    return [c for c in found if c != "label"]
 
 
 def print_proposals(frame: Any, units: dict[str, str]) -> None:

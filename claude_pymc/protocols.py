@@ -18,7 +18,10 @@ class Draws(Protocol):
 
 
 class Predictive(Protocol):
-    """A fitted model, seen from a decision: it predicts, and it names what it predicts from."""
+    """A fitted model, seen from a decision: it predicts, and it names what it predicts from.
+
+    It may also have ``uses(target)``, the descriptors on which one target depends.
+    """
 
     @property
     def descriptors(self) -> tuple[str, ...]:
@@ -40,6 +43,7 @@ class Predictive(Protocol):
     ) -> Draws:
         """Draw the targets at the rows of ``frame``.
 
-        Draw s of both kinds comes from the same parameters, so that their difference is noise.
+        Draw s of both kinds comes from the same parameters, so that their difference is noise; a
+        model of a single draw gives one mean and many observations.
         """
         ...

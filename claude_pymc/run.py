@@ -20,6 +20,7 @@ import pandas as pd
 
 from claude_pymc.acquisition.propose import propose
 from claude_pymc.errors import CandidateError, StudyError
+from claude_pymc.joint.asked import known_of, lacks, refuse_lacking
 from claude_pymc.joint.crossvalidation import CrossValidation, cross_validate
 from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.joint.propriety import refuse_improper
@@ -27,7 +28,8 @@ from claude_pymc.joint.sampling import Sampler
 from claude_pymc.review.diagnostics import Diagnostics, diagnose
 from claude_pymc.review.plots import plot_parameters, plot_predictions, plot_ranks
 from claude_pymc.study import Study
-from claude_pymc.tables.statistics import PatternStats
+from claude_pymc.tables.reading import read_cells
+from claude_pymc.tables.statistics import PatternStats, notice_unmeasured
 from claude_pymc.tables.table import Table
 
 Stage = Callable[[str], object]
@@ -89,9 +91,9 @@ def fit(
     spec = study.spec(table)
     stats = PatternStats.from_table(table, spec.design)
     refuse_improper(spec, stats)
-    stage("compiling the model (up to a minute the first time, then from a cache)")
+    notice_unmeasured(stats)
     sampler = Sampler(spec)
-    stage("sampling the posterior")
+    stage("sampling the posterior (up to a minute the first time, then compiled code is cached)")
     idata = sampler.draw(stats, draws=draws, seed=seed)
     checks = diagnose(idata)
     post = JointPosterior(idata, spec)
@@ -116,8 +118,8 @@ def fit(
     notices = []
     if folds and validation is None:
         notices.append(
-            f"No cross-validation: {table.counts[target]} measured values of {target} are too few "
-            "(10, or as many as folds, are needed)."
+            f"No cross-validation: {table.counts[target]} measured values of {target} are too few, "
+            f"at least {max(10, folds)} are needed (ten, and one for each fold)."
         )
     stage("predicting and proposing")
     predictions = predict_table(post, table, seed)
@@ -149,6 +151,25 @@ def predict_table(
         known_here = np.isfinite(columns[target])
         columns[f"{target}_std"] = np.where(known_here, 0.0, columns[f"{target}_std"])
     return pd.DataFrame({"label": list(table.labels), **columns} if table.labels else columns)
+
+
+def read_candidates(path: Path, study: Study, post: JointPosterior, every: bool) -> Table:
+    """Read candidates; targets and labels may be there, and count as known.
+
+    ``every`` descriptor is needed, or those without which no target is predicted.
+    """
+    cells = read_cells(path)
+    for target in post.targets:
+        if target not in cells.columns:
+            cells = cells.assign(**{target: ""})
+    labels = study.labels if study.labels in cells.columns else None
+    table = Table.from_frame(
+        cells, post.descriptors, post.targets, labels, post.units, source=path.name
+    )
+    known = known_of(table, len(table), post.spec.design)
+    lacking = np.isnan(table.x) if every else lacks(post.spec, table.x, known)
+    refuse_lacking(lacking, post.descriptors, [f"line {i} of {path.name}" for i in cells.index])
+    return table
 
 
 def propose_for(

@@ -13,7 +13,7 @@ from claude_pymc.joint.simulate import draw_prior, named_truth
 
 TARGETS = {2: ("sim", "exp"), 3: ("cheap", "sim", "exp")}
 N_ROWS = 16
-FEW: dict[str, int] = {"simulations": 30, "draws": 200, "tune": 250, "seed": 1}
+FEW: dict[str, int] = {"simulations": 30, "draws": 300, "tune": 250, "chains": 1, "seed": 1}
 PRIORS = {"lkj": cp.LKJPrior(), "shrinkage": cp.ShrinkagePrior()}
 
 
@@ -152,7 +152,7 @@ def check_prior(case: Case) -> None:
     rng = np.random.default_rng(1)
     direct = [named_truth(case.spec, draw_prior(case.spec, rng)) for _ in range(4000)]
     empty = cp.PatternStats.empty(case.spec.design)
-    tree = case.sampler.draw(empty, draws=2500, chains=2, seed=1)
+    tree = case.sampler.draw(empty, draws=1500, chains=2, seed=1)
     p_values = {}
     for name, value in direct[0].items():
         sampled = tree["posterior"][name].transpose("chain", "draw", ...).to_numpy()

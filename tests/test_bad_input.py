@@ -185,7 +185,7 @@ BAD_CANDIDATES = {
     "without a descriptor": ("z\n1\n", "TableError", "'z'", "one column 'x'"),
     "with text": ("x\n0.1\nhalf\n", "TableError", "'half' in line 3 of at.csv", "'x'"),
     "with an infinite value": ("x\ninf\n", "TableError", "'inf' in line 2", "finite"),
-    "with a gap": ("x,sim\n0.1,\n,1\n", "CandidateError", "row 1", "'x' for every candidate"),
+    "with a gap": ("x,sim\n0.1,\n,1\n", "CandidateError", "line 3 of at.csv", "'x' for every"),
 }
 
 

@@ -251,7 +251,12 @@ def test_an_exact_sampler_passes(prior):
     assert result.ranks.shape == (150, 3)
     assert result.rejected() == []
     assert binomtest(result.divergent, 150, 0.5).pvalue > 0.001
-    again = cp.calibrate(spec, layout, sampler=Exact(spec), simulations=3, seed=1)
+    p = result.uniformity()["p_value"]
+    assert repr(result).startswith(
+        f"Calibration: 150 simulated data sets, 3 quantities, least p-value {p.min():.2g} ("
+    )
+    with pytest.warns(cp.Notice, match="3 simulated data sets can hardly reject anything"):
+        again = cp.calibrate(spec, layout, sampler=Exact(spec), simulations=3, seed=1)
     assert (again.ranks.to_numpy() == result.ranks.to_numpy()[:3]).all()
 
 
@@ -297,4 +302,4 @@ def test_errors(monkeypatch):
         cp.calibrate(flat, layout)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        cp.calibrate(spec, layout, sampler=Ignorant(spec), simulations=2, progress=True)
+        cp.calibrate(spec, layout, sampler=Ignorant(spec), simulations=20, progress=True)

@@ -517,9 +517,9 @@ def test_the_files_behind_these_cases_are_fine(save):
 def test_files_that_cannot_be_opened(save, tmp_path):
     paths = save(PARAMETERS, COVARIANCE)
     for pair in ((tmp_path / "no.xml", paths[1]), (paths[0], tmp_path / "no.xml")):
-        with pytest.raises(StatisticsError, match=r"complete XML in 'no\.xml'") as info:
+        with pytest.raises(StatisticsError, match=r"an XML file at 'no\.xml'") as info:
             from_claude_xml(*pair)
-        assert_four_parts(info.value, "'no.xml'", "No such file", "a typing error in the path")
+        assert_four_parts(info.value, "'no.xml'", "no such file", "a typing error in the name")
     with pytest.raises(StatisticsError, match=r"directory|denied"):
         from_claude_xml(tmp_path)
     paths[1].write_bytes(b"PK\x03\x04\xff\xfe")

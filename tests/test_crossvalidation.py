@@ -41,16 +41,16 @@ def test_every_measured_value_is_predicted_once_without_itself(table, log):
     frame = found.frame
     assert len(ticks) == 4
     assert sorted(frame["label"]) == sorted(table.labels[i] for i in measured)
-    assert np.bincount(frame["fold"]).tolist() == [3, 3, 3, 3]
+    assert np.bincount(frame["fold"]).tolist() == [0, 3, 3, 3, 3]
     seeds = []
     for fold, part in frame.groupby("fold"):
         hidden = [table.labels.index(label) for label in part["label"]]
         expected = PatternStats.from_table(table.without("exp", hidden), sampler.spec.design)
-        stats, options = sampler.calls[fold]
+        stats, options = sampler.calls[fold - 1]
         assert stats.digest == expected.digest
         seeds.append(options["seed"])
         # The simulation of the hidden rows is known to their prediction.
-        post = JointPosterior(make_idata(sampler.spec, seed=seeds[fold]))
+        post = JointPosterior(make_idata(sampler.spec, seed=seeds[fold - 1]))
         test = table.rows(hidden)
         given = {"sim": test.y[:, 0]}
         # Other noise than theirs, so that the ends agree to their Monte Carlo error.

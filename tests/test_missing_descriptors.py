@@ -8,6 +8,7 @@ from scipy.stats import multivariate_normal
 
 import claude_pymc as cp
 from claude_pymc import run
+from claude_pymc.printing import print_predictions
 
 
 @pytest.fixture
@@ -25,7 +26,36 @@ def test_a_fit_of_magnets_predicts_and_proposes(magnet):
     assert found.loc[simulated, "m_exp_mean"].isna().all()  # no temperature: which one is meant?
     assert found.loc[simulated, "m_sim_mean"].notna().all()
     assert found.loc[~simulated, ["m_exp_mean", "m_sim_mean"]].notna().all(axis=None)
-    assert set(fit.proposals["target"]) == {"m_exp", "m_sim"}
+    at = fit.proposals.set_index("target")["T"]
+    assert at.index.tolist() == ["m_exp", "m_sim", "m_sim", "m_sim"]
+    assert at["m_exp"] == 450.0 and at["m_sim"].isna().all()  # it does not depend on T
+
+
+def test_rows_without_the_descriptor_are_left_out_of_what_is_printed(magnet, capsys):
+    study, table, fit = magnet
+    print_predictions(fit.predictions, study.targets, study.units, everything=True)
+    out = capsys.readouterr().out
+    assert out.startswith("60 rows lack T, without which m_exp is not predicted")
+    assert " - to - " not in out and "Predicted m_exp [T]" in out and "and 20 more" in out
+    print_predictions(fit.predictions, study.targets, study.units, everything=False)
+    assert capsys.readouterr().out.count("\n") == 1  # all others were measured
+    assert len(fit.predictions) == len(table)
+
+
+def test_points_that_differ_in_what_a_target_does_not_use_are_one(magnet):
+    study, _, fit = magnet
+    pool = cp.mesh(zr=[0.1], y=[0.1], co=[0.1, 0.2], ti=[0.05], v=[0.05], T=[300.0, 450.0])
+    with pytest.warns(cp.Notice, match="only 2 of 9 wanted 'm_sim'"):
+        found = cp.propose(fit.post, pool, study.objective, {"m_exp": 4, "m_sim": 9})
+    assert found["target"].tolist() == ["m_exp"] * 4 + ["m_sim"] * 2
+    assert sorted(found["co"][4:]) == [0.1, 0.2]
+    # What is under way may be named as it was proposed.
+    waiting = {"m_sim": found[4:5]}
+    with pytest.warns(cp.Notice, match="only 1 of 2 wanted 'm_sim'"):
+        rest = cp.propose(fit.post, pool, study.objective, {"m_sim": 2}, pending=waiting)
+    assert rest["co"].tolist() == [found["co"][5]]
+    with pytest.raises(cp.CandidateError, match="a value of 'T' for every candidate"):
+        cp.propose(fit.post, pool, study.objective, pending={"m_exp": found[4:5]})
 
 
 def test_what_was_simulated_without_temperature_is_not_proposed_at_another(magnet):

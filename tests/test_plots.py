@@ -5,6 +5,7 @@ import pytest
 from fakes import make_idata, make_spec, make_validation
 from matplotlib.image import imread
 
+import claude_pymc as cp
 from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.review.plots import axis_label, plot_parameters, plot_predictions, plot_ranks
 
@@ -73,8 +74,37 @@ def test_parameters_have_one_line_each(post, tmp_path):
     np.testing.assert_allclose(medians, np.median(sigma, axis=0)[::-1])
     thin = figure.axes[2].lines[-3].get_xdata()
     np.testing.assert_allclose(thin, np.quantile(sigma[:, 0], [0.05, 0.95]))
-    assert "90 %" in figure.axes[-1].get_xlabel()
+    assert "90 %" in figure.get_supxlabel()
     assert min(ink(figure, tmp_path / "parameters.png")) > 0.005
+
+
+def test_nothing_is_cut_off_however_long_the_names():
+    names = ["long_name_of_a_simulated_target", "long_name_of_a_measured_target"]
+    spec = cp.JointGaussian(cp.Design.from_bounds({"x": (0.0, 1.0)}, names))
+    figure = plot_parameters(JointPosterior(make_idata(spec, draws=50)))
+    figure.draw_without_rendering()
+    box = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    assert 0 <= box.x0 and box.x1 <= width and 0 <= box.y0 and box.y1 <= height
+
+
+@pytest.mark.parametrize("quantities", [None, {"sim": "sim"}, {"cheap": "a", "sim": "b"}])
+def test_one_is_marked_for_targets_of_the_same_quantity(quantities):
+    ranges = dict.fromkeys(["cheap", "sim", "exp"], (1.0, 9.0))
+    design = cp.Design.from_bounds(
+        {"x": (0.0, 2.0)}, list(ranges), ranges=ranges, quantities=quantities
+    )
+    spec = cp.JointGaussian(design)
+    axes = plot_parameters(JointPosterior(make_idata(spec, draws=50))).axes[0]
+    dotted = [line for line in axes.lines if line.get_linestyle() == ":"]
+    places = [round(float(np.mean(line.get_ydata()))) for line in dotted]
+    assert all((line.get_xdata() == 1.0).all() for line in dotted)
+    labels = [text.get_text() for text in axes.get_yticklabels()]
+    shown = {labels[place] for place in places}
+    same = {None: {"sim on cheap", "exp on sim"}, "sim": {"exp on cheap"}}
+    expected = same.get(next(iter(quantities or [None])), set())
+    assert shown == expected
+    assert ("carries over" in axes.get_title(loc="left")) == bool(expected)
 
 
 def test_one_target_has_no_panel_of_links():

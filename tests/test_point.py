@@ -44,6 +44,7 @@ def test_published_example_is_climbed_to_the_top(published, seed, starts):
         assert point.optima[1] == pytest.approx(23.144122, abs=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:the noise of '.*' vanishes:claude_pymc.errors.Notice")
 def test_every_optimum_is_a_maximum_of_the_likelihood_row_by_row(published, rng):
     rows, spec, stats, _ = published
     tops = cp.find_map(spec, stats, seed=0).optima
@@ -187,13 +188,38 @@ def test_three_targets(prior, rng):
     again = cp.find_map(spec, shuffled, starts=2, seed=1)
     assert again.log_posterior == pytest.approx(point.log_posterior, abs=1e-8)
     np.testing.assert_allclose(again.corrections, point.corrections, rtol=1e-4, atol=1e-5)
-    at = np.array([[-0.9], [0.2], [0.7]])
+    at = np.array([[-0.5], [0.2], [0.5]])
     mean = point.posterior.predict(at).draws.to_numpy()
     w = point.coefficients.to_numpy()
     np.testing.assert_allclose(mean, design.from_model(design.phi(at) @ w.T)[None], rtol=1e-10)
     assert point.posterior.spec == cp.JointPosterior(point.posterior.idata).spec == spec
     known = point.posterior.predict(at, given={"b": [0.5] * 3}).draws.to_numpy()
     assert (known[..., 1] == 0.5).all() and not np.allclose(known[..., 2], mean[..., 2])
+
+
+def test_a_point_predicts_a_mean_without_spread_and_observations_with_noise(rng):
+    rows, design = three_targets(rng)
+    stats = cp.PatternStats.from_table(rows, design)
+    point = cp.find_map(cp.JointGaussian(design, LKJ), stats, starts=2)
+    at = cp.mesh(x=[-0.5, 0.2, 0.5])
+    lines = repr(point).split("\n")
+    assert lines[0].startswith(f"PointEstimate: log posterior {point.log_posterior:.6g}, converged")
+    assert lines[1].startswith(f"  sigma (scaled units): a {float(point.sigma[0]):.3g}, b ")
+    post = point.posterior
+    mean, ends = post.predict(at), post.predict(at).interval()
+    assert (mean.std() == 0).all()
+    assert (ends.sel(bound="lower") == mean.mean()).all()
+    assert (ends.sel(bound="upper") == mean.mean()).all()
+    noisy = post.predict(at, "observation", seed=0)
+    sd = np.sqrt(np.diagonal(point.covariance)) * np.array(design.scale)
+    n = noisy.draws.sizes["sample"]
+    np.testing.assert_allclose(noisy.std(), np.tile(sd, (3, 1)), rtol=5 / np.sqrt(2 * n))
+    assert (np.abs(noisy.mean() - mean.mean()) < 5 * sd / np.sqrt(n)).all()
+    width = np.diff(noisy.interval(0.9), axis=-1)[..., 0]
+    np.testing.assert_allclose(width, np.tile(2 * norm.ppf(0.95) * sd, (3, 1)), rtol=0.1)
+    assert np.isfinite(noisy.to_frame()).all(axis=None)
+    found = cp.propose(post, at, cp.Maximize("c"), {"c": 2, "a": 1})
+    assert (found["std"] == 0).all() and len(found) == 3
 
 
 # The joint likelihood, where descriptors are missing too, against expectation-maximisation.
@@ -272,6 +298,29 @@ def test_an_exact_linkage_has_no_maximum(rng):
         point = cp.find_map(spec, cp.PatternStats.from_table(rows, design), starts=2)
     assert not point.converged
     np.testing.assert_allclose(point.linkage[1, 0], 1.0, atol=1e-4)
+
+
+def test_a_maximum_where_the_noise_vanishes_is_said(rng):
+    """No shared row: the few dear values fit a multiple of the simulated curve exactly."""
+    x = rng.uniform(-1, 1, (24, 1))
+    y = np.hstack([np.sin(2 * x), np.sin(2 * x) + 0.3]) + 0.05 * rng.normal(size=(24, 2))
+    y[:21, 1], y[21:, 0] = np.nan, np.nan
+    rows = cp.Table(["x"], ["sim", "exp"], x, y)
+    design = cp.Design.from_table(rows, cp.Polynomial(degree=3), {"exp": ["1", "x"]})
+    stats = cp.PatternStats.from_table(rows, design)
+    with pytest.warns(cp.Notice, match="the noise of 'exp' vanishes: .*entry of `optima`") as said:
+        point = cp.find_map(cp.JointGaussian(design, cp.FlatPrior()), stats)
+    assert len(said) == 1
+    assert point.sigma[1] < 1e-4 < point.sigma[0]
+    cp.find_map(cp.JointGaussian(design, LKJ), stats, starts=4)  # no notice
+
+
+def test_a_target_without_a_value_is_said(rng):
+    rows, design = three_targets(rng)
+    rows = rows.rows(np.isfinite(rows.y[:, 0])).without("c", slice(None))
+    stats = cp.PatternStats.from_table(rows, design)
+    with pytest.warns(cp.Notice, match="target 'c' has no value yet"):
+        cp.find_map(cp.JointGaussian(design, LKJ), stats, starts=1)
 
 
 @pytest.mark.parametrize("degree", [4, 5])

@@ -10,6 +10,7 @@ from fakes import make_idata, make_spec
 from scipy.special import logsumexp
 from scipy.stats import norm
 
+import claude_pymc as cp
 from claude_pymc.errors import CandidateError, Notice, SamplingError, TableError
 from claude_pymc.joint import posterior as module
 from claude_pymc.joint.posterior import JointPosterior
@@ -17,7 +18,7 @@ from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.tables.design import Design
 from claude_pymc.tables.table import Table
 
-FRAME = pd.DataFrame({"x": [0.1, 0.9, 1.3, 1.9, 2.4]})
+FRAME = pd.DataFrame({"x": [0.1, 0.9, 1.3, 1.9, 0.4]})
 
 
 def dense(post):
@@ -259,6 +260,21 @@ def test_many_numbers_use_every_kth_draw(pair, monkeypatch):
     with pytest.warns(Notice, match="every 4th"):
         noisy = pair.predict(FRAME, "observation", seed=0).draws
     assert noisy.shape == thin.shape
+
+
+def test_extrapolation_is_said_once(pair):
+    pair.predict(pd.DataFrame({"x": [-1e-6, 0.0, 2.0 + 1e-6]}))  # the bounds are inside
+    pair.predict(FRAME, given={"sim": np.full(5, 4.0)})
+    text = "2 of 4 candidates outside the bounds of the design, farthest 'x' = -3 beyond 0 .. 2"
+    frame = pd.DataFrame({"x": [1.0, 2.4, -3.0, 2.0]})
+    for kind in ("mean", "observation"):
+        with pytest.warns(Notice, match=text) as said:
+            pair.predict(frame, kind)
+        assert len(said) == 1
+        assert said[0].filename == __file__
+    with pytest.warns(Notice, match="1 of [12] candidates outside") as said:
+        cp.propose(pair, frame[2:], cp.Maximize("exp"), pending={"sim": frame[1:2]})
+    assert len(said) == 2  # of the candidates, and of the point that is being measured
 
 
 def test_save_and_load(pair, tmp_path):

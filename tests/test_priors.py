@@ -323,6 +323,11 @@ def test_an_unknown_prior_or_field_is_refused():
         prior_from_dict({"kind": "wide"})
     with pytest.raises(SpecError, match=r"fields \['eta', 'noise', 'noise_log_sd', 't'\]\n.*'nu'"):
         prior_from_dict({"kind": "lkj", "nu": 1.0})
+    for data, near in (({"kind": "LKJ"}, "lkj"), ({"kind": "lkj", "etaa": 1.0}, "eta")):
+        with pytest.raises(SpecError, match=f"did you mean '{near}'"):
+            prior_from_dict(data)
+    with pytest.raises(SpecError, match=r"'eta'\n(.|\n)*leave it out"):
+        prior_from_dict({"kind": "flat", "eta": 1.0})
     with pytest.raises(SpecError, match="positive number for eta"):
         prior_from_dict({"kind": "lkj", "eta": -1.0})
     assert prior_from_dict({}) == ShrinkagePrior()

@@ -101,7 +101,7 @@ def test_the_paper_s_toy_is_refused_before_a_draw(monkeypatch):
     design = cp.Design.from_table(rows, cp.Polynomial(degree=3), {"exp": ["1"]})
     stats = cp.PatternStats.from_table(rows, design)
     sampler = cp.Sampler(cp.JointGaussian(design, cp.FlatPrior()), backend="pymc")
-    monkeypatch.setattr(sampler, "_pymc", lambda *args: pytest.fail("sampling began"))
+    monkeypatch.setattr(sampler.nuts, "_pymc", lambda *args: pytest.fail("sampling began"))
     says = r"'exp': 0 rows together with \['sim'\] of rank 0, 3 short of 3\n(.|\n)*find_map"
     with pytest.raises(cp.SamplingError, match=says):
         sampler.draw(stats)

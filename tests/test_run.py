@@ -39,7 +39,6 @@ def test_stages_are_told_in_order(study, table):
     stages = []
     result = run.fit(study, table, folds=3, stage=stages.append)
     assert [s.split(" (")[0] for s in stages] == [
-        "compiling the model",
         "sampling the posterior",
         *(f"predicting hidden rows, part {i} of 3" for i in (1, 2, 3)),
         "predicting and proposing",

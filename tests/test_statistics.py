@@ -12,7 +12,7 @@ from claude_pymc.errors import Notice, StatisticsError, TableError
 from claude_pymc.tables import statistics
 from claude_pymc.tables.basis import Polynomial
 from claude_pymc.tables.design import Design
-from claude_pymc.tables.statistics import PatternStats
+from claude_pymc.tables.statistics import PatternStats, notice_unmeasured
 from claude_pymc.tables.table import Table
 
 NAN = np.nan
@@ -130,12 +130,23 @@ def test_rows_without_a_target_are_dropped_with_a_notice():
     assert_equal(stats, PatternStats(**{**vars(condense(rows, design)), "n_dropped": 2}))
 
 
-def test_a_target_without_a_value_is_noticed():
+def test_statistics_are_shown_in_a_line():
+    rows, design = make(0, 2)
+    rows = rows.rows(np.isfinite(rows.y[:, 0])).without("y2", slice(5))
+    n, m = rows.counts.values()
+    text = f"PatternStats: {n} rows in 2 patterns, {n} of y1, {m} of y2"
+    assert repr(condense(rows, design)) == text
+
+
+def test_a_target_without_a_value_is_noticed_when_a_model_is_fitted():
     rows, design = make(0, 2)
     rows = rows.rows(np.isfinite(rows.y[:, 0])).without("y2", slice(None))
-    with pytest.warns(Notice, match="target 'y2' has no value yet"):
-        stats = PatternStats.from_table(rows, design)
+    stats = PatternStats.from_table(rows, design)  # one of many increments: nothing to say
     assert stats.measured("y2") == 0
+    with pytest.warns(Notice, match="target 'y2' has no value yet") as caught:
+        notice_unmeasured(stats)
+    assert len(caught) == 1
+    notice_unmeasured(PatternStats.empty(design))
 
 
 def test_columns_are_matched_by_name():

@@ -59,11 +59,12 @@ class Candidates:
         descriptors: Sequence[str],
         targets: Sequence[str],
         *,
-        partial: bool = False,
+        needed: np.ndarray | bool = True,
     ) -> Candidates:
         """Take candidates from a Table or a DataFrame; target columns are measured values.
 
-        ``partial`` lets rows lack descriptors: rows measured before that did not depend on them.
+        ``needed`` says which descriptors (mask) every row must have. False: rows measured before
+        may lack those on which their values did not depend.
         """
         frame = source.to_frame() if isinstance(source, Table) else source
         if not isinstance(frame, pd.DataFrame):
@@ -82,8 +83,9 @@ class Candidates:
                 "add the column" if lacking else "add candidates",
             )
         x = numeric_columns(frame, tuple(descriptors), "the candidates")
-        if np.isnan(x).any() and not partial:
-            row, column = np.argwhere(np.isnan(x))[0]
+        lacks = np.isnan(x) & needed
+        if lacks.any():
+            row, column = np.argwhere(lacks)[0]
             raise CandidateError(
                 f"a value of {descriptors[column]!r} for every candidate",
                 f"an empty cell in row {row}",

@@ -84,9 +84,9 @@ def propose(
     Returns
     -------
     DataFrame
-        One row per proposal: target, rank, candidate, label (if any), descriptors, mean, std,
-        lower90 and upper90 of the target's mean there, rule, score. The incumbent and where it came
-        from are in ``attrs``.
+        One row per proposal: target, rank, candidate, label (if any), descriptors (NaN where the
+        target does not depend on one), mean, std, lower90 and upper90 of the target's mean there,
+        rule, score. The incumbent and where it came from are in ``attrs``.
 
     Raises
     ------
@@ -104,24 +104,21 @@ def propose(
     pool = Candidates.read(candidates, post.descriptors, targets)
     past = pool
     if observed is not None:
-        past = Candidates.read(observed, post.descriptors, targets, partial=True)
+        past = Candidates.read(observed, post.descriptors, targets, needed=False)
     known = _known_values(pool, past, targets)
-    means = post.predict(pool.frame, kind="mean", given=known).draws.to_numpy()
-    noisy = post.predict(pool.frame, kind="observation", given=known, seed=seed).draws.to_numpy()
-    noise = np.square(noisy - means).mean(axis=0)
+    means, noise = _means_and_noise(post, pool.frame, known, seed)
     goal = targets.index(objective.target)
     incumbent, source = _incumbent(objective, past.values[:, goal], means[:, :, goal])
-    taken = {t: _taken(pool, past, targets.index(t)) for t in targets}
+    used = {t: _used(post, t) for t in targets}
+    taken = {t: _taken(pool, past, targets.index(t), used[t]) for t in targets}
     draws = means
-    del noisy
     for target, frame in (pending or {}).items():
         _known_target(target, targets, "pending")
-        waiting = Candidates.read(frame, post.descriptors, targets)
+        waiting = Candidates.read(frame, post.descriptors, targets, needed=used[target])
         beside = _known_values(waiting, past, targets)
-        at = post.predict(waiting.frame, kind="mean", given=beside).draws.to_numpy()
-        around = post.predict(waiting.frame, kind="observation", given=beside, seed=seed)
-        spread = np.square(around.draws.to_numpy() - at).mean(axis=0)
-        taken[target] |= np.isin(_numbers(pool.keys), _numbers(waiting.keys))
+        at, spread = _means_and_noise(post, waiting.frame, beside, seed)
+        here, there = (_numbers(source.keys_of(used[target])) for source in (pool, waiting))
+        taken[target] |= np.isin(here, there)
         j = targets.index(target)
         both = np.concatenate([draws, at], axis=1)
         for i in range(draws.shape[1], both.shape[1]):
@@ -156,16 +153,16 @@ def propose(
                     "rank": rank,
                     "candidate": pick,
                     **({"label": pool.labels[pick]} if pool.labels else {}),
-                    **pool.frame.iloc[pick].to_dict(),
+                    **pool.frame.iloc[pick].where(used[target]).to_dict(),
                     "mean": means[:, pick, j].mean(),
-                    "std": means[:, pick, j].std(ddof=1),
+                    "std": means[:, pick, j].std(ddof=min(1, len(means) - 1)),
                     "lower90": np.quantile(means[:, pick, j], 0.05),
                     "upper90": np.quantile(means[:, pick, j], 0.95),
                     "rule": rules[target],
                     "score": float(score[best]),
                 }
             )
-            taken[target] |= _same(pool, pick)
+            taken[target] |= _same(pool, pick, used[target])
             draws = condition_on(draws, draws[:, pick, j], float(noise[pick, j]))
     if not found:
         raise CandidateError(
@@ -225,6 +222,17 @@ def _rules(
     return {**default, **rules}
 
 
+def _means_and_noise(
+    post: Predictive, frame: pd.DataFrame, known: Mapping[str, np.ndarray], seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws of the mean, and variance of the noise (candidate, target); notices come once."""
+    means = post.predict(frame, kind="mean", given=known).draws.to_numpy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Notice)
+        noisy = post.predict(frame, kind="observation", given=known, seed=seed).draws.to_numpy()
+    return means, np.square(noisy - means).mean(axis=0)
+
+
 def _incumbent(objective: Objective, measured: np.ndarray, means: np.ndarray) -> tuple[float, str]:
     """Best utility so far, over measured values of the objective's target only, and its story."""
     values = measured[np.isfinite(measured)]
@@ -266,19 +274,25 @@ def _known_values(pool: Candidates, past: Candidates, targets: list[str]) -> dic
     return dict(zip(targets, values.T, strict=True))
 
 
-def _taken(pool: Candidates, past: Candidates, j: int) -> np.ndarray:
+def _used(post: Predictive, target: str) -> np.ndarray:
+    """Descriptors (mask) that a target depends on: all, if the model does not say, or none."""
+    names = getattr(post, "uses", lambda _: ())(target)
+    return np.isin(post.descriptors, names or post.descriptors)
+
+
+def _taken(pool: Candidates, past: Candidates, j: int, used: np.ndarray) -> np.ndarray:
     """Candidates (mask) at whose points target j was measured, in the pool or before."""
     taken = np.zeros(len(pool.frame), dtype=bool)
     for source in (pool, past):
         for mask, rows in source.masks():
-            keys = source.keys_of(mask)
+            keys = source.keys_of(mask & used)
             done = [keys[i] for i in rows if np.isfinite(source.values[i, j])]
-            if done and mask.any():
-                taken |= np.isin(_numbers(pool.keys_of(mask)), _numbers(done))
+            if done and (mask & used).any():
+                taken |= np.isin(_numbers(pool.keys_of(mask & used)), _numbers(done))
     return taken
 
 
-def _same(pool: Candidates, pick: int) -> np.ndarray:
-    """Candidates (mask) with the same descriptors as ``pick``."""
-    keys = _numbers(pool.keys)
+def _same(pool: Candidates, pick: int, used: np.ndarray) -> np.ndarray:
+    """Candidates (mask) that agree with ``pick`` in the descriptors that count."""
+    keys = _numbers(pool.keys_of(used))
     return keys == keys[pick]

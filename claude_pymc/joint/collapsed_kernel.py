@@ -31,7 +31,7 @@ from numba import njit
 from claude_pymc.joint.gaussian import LOG_2PI
 from claude_pymc.joint.kernel import TINY, pattern_loops
 
-BLOCK = 48
+SMALL = 64
 
 
 @njit(cache=True, error_model="numpy", inline="never")
@@ -41,27 +41,50 @@ def axpy(target: np.ndarray, factor: float, source: np.ndarray) -> None:
         target[i] += factor * source[i]
 
 
+@njit(cache=True, error_model="numpy", fastmath={"contract"})
+def axpy4(target, source, i, k):  # type: ignore[no-untyped-def]
+    """Row i of ``target`` minus rows k .. k + 3 of ``source``, from column i on."""
+    a, b, c, d = source[k, i], source[k + 1, i], source[k + 2, i], source[k + 3, i]
+    row, one, two = target[i, i:], source[k, i:], source[k + 1, i:]
+    three, four = source[k + 2, i:], source[k + 3, i:]
+    for f in range(len(row)):
+        row[f] -= a * one[f] + b * two[f] + c * three[f] + d * four[f]
+
+
 @njit(cache=True, error_model="numpy")
 def factorise(a: np.ndarray) -> bool:
     """Turn the upper triangle of ``a`` into U, a = U'U; False if it is not positive definite.
 
-    Right-looking in blocks of rows; the lower triangle is left as scratch.
+    The lower triangle is left as scratch. LAPACK takes over where its calls are cheap against it.
     """
     q = len(a)
-    for first in range(0, q, BLOCK):
-        last = min(first + BLOCK, q)
-        for k in range(first, last):
-            pivot = a[k, k]
-            if not (pivot > 0.0 and pivot < np.inf):
+    if q > SMALL:
+        for i in range(q):
+            for f in range(i):
+                a[i, f] = a[f, i]
+                if not abs(a[i, f]) < np.inf:
+                    return False
+            if not 0.0 < a[i, i] < np.inf:
                 return False
-            pivot = 1.0 / np.sqrt(pivot)
-            for f in range(k, q):
-                a[k, f] *= pivot
-            for e in range(k + 1, last):
-                axpy(a[e, e:], -a[k, e], a[k, e:])
-        if last < q:
-            panel = a[first:last, last:].copy()
-            a[last:, last:] -= np.dot(panel.T.copy(), panel)
+        try:
+            a[:] = np.linalg.cholesky(a).T
+        except Exception:
+            return False
+        return True
+    for i in range(q):
+        k = 0
+        while k + 4 <= i:
+            axpy4(a, a, i, k)
+            k += 4
+        while k < i:
+            axpy(a[i, i:], -a[k, i], a[k, i:])
+            k += 1
+        pivot = a[i, i]
+        if not (pivot > 0.0 and pivot < np.inf):
+            return False
+        pivot = 1.0 / np.sqrt(pivot)
+        for f in range(i, q):
+            a[i, f] *= pivot
     return True
 
 

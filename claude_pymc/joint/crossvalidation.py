@@ -26,9 +26,9 @@ class CrossValidation:
     prob : float
         Content of the intervals.
     frame : DataFrame
-        One row per measured value: label, fold, measured, mean, lower, upper in the units of the
-        target; ``error`` and ``log_density`` on the transformed scale (log y for a target modelled
-        by its logarithm).
+        One row per measured value: label, fold (counted from 1), measured, mean, lower, upper in
+        the units of the target; ``error`` and ``log_density`` on the transformed scale (log y for a
+        target modelled by its logarithm).
     failed : tuple of str
         Convergence checks that failed, by fold; empty if all folds may be believed.
     """
@@ -121,11 +121,11 @@ def cross_validate(
     streams = np.random.SeedSequence(seed).spawn(folds + 1)
     parts = np.array_split(np.random.default_rng(streams[-1]).permutation(measured), folds)
     found, failed = [], []
-    for fold, rows in enumerate(map(np.sort, parts)):
+    for fold, rows in enumerate(map(np.sort, parts), 1):
         train = table.without(target, rows)
         train = train.rows(np.isfinite(train.y).any(axis=1))
         stats = PatternStats.from_table(train, design)
-        first, second = (int(n) for n in streams[fold].generate_state(2))
+        first, second = (int(n) for n in streams[fold - 1].generate_state(2))
         idata = sampler.draw(stats, seed=first, draws=draws)
         failed += [f"fold {fold}: {check}" for check in convergence(idata) if not check.passed]
         post = JointPosterior(idata, sampler.spec)

@@ -54,7 +54,8 @@ class Weighted:
 
     Parameters
     ----------
-    points : array (point, dim)
+    points, values : arrays (point, dim), (point)
+        Draws of the proposal, and the log density there.
     weights : array (point)
         Pareto-smoothed, of sum one.
     k_hat : float
@@ -68,6 +69,7 @@ class Weighted:
     """
 
     points: np.ndarray
+    values: np.ndarray
     weights: np.ndarray
     k_hat: float
     ess: float
@@ -101,25 +103,30 @@ def importance_sample(
     """
     counting = _Counting(density)
     mixture = _laplace(counting, starts)
-    best, kept = 0.0, mixture
+    best, kept, first = 0.0, mixture, None
     for size in ROUNDS:
         found = _weigh(counting, mixture, size, rng)
         if found.share > best:
             best, kept = found.share, mixture
         saved = wanted / best - wanted / GOOD  # draws that a better proposal can save
         if saved < size and best > POOR and found.k_hat < K_HAT:
+            first = found  # not yet adapted to, so that its draws may stay
             break
         if len(mixture.shares) < MOST_COMPONENTS:
             mixture = mixture.extended(found.points, found.weights)
         mixture = mixture.fitted(found.points, found.weights)
-    tries = (0, 1, 2) if density.exploring else (0,)
-    for further in tries:
-        if further or (density.exploring and best < POOR):
+    for further in range(3):
+        if density.exploring and (further or best < POOR):
             walkers = (1 + (further == 2)) * WALKERS
             kept = _explored(counting, found, kept, walkers, rng)
-            best = _weigh(counting, kept, ROUNDS[0], rng).share
+        elif further:
+            kept = kept.extended(found.points, found.weights)
+            kept = kept.fitted(found.points, found.weights)
+        if further or best < POOR:
+            first = _weigh(counting, kept, ROUNDS[0], rng)
+            best = first.share
         size = int(np.clip(math.ceil(1.1 * wanted / best), 200, 20 * wanted + 200))
-        found = _weigh(counting, kept, size, rng)
+        found = _weigh(counting, kept, size, rng, first)
         if found.k_hat < K_HAT and found.ess > 0.5 * wanted:
             break
     return replace(found, evaluations=counting.count)
@@ -141,16 +148,27 @@ class _Counting:
         return np.where(np.isfinite(values), values, -np.inf)
 
 
-def _weigh(density: _Counting, mixture: Mixture, size: int, rng: np.random.Generator) -> Weighted:
-    """Draw from the proposal and weigh."""
-    points = mixture.draw(size, rng)
-    ratio = density.batch(points) - mixture.log_density(points)
+def _weigh(
+    density: _Counting,
+    mixture: Mixture,
+    size: int,
+    rng: np.random.Generator,
+    first: Weighted | None = None,
+) -> Weighted:
+    """Draw from the proposal until there are ``size`` draws, and weigh; ``first`` are the first."""
+    number = max(size - (0 if first is None else len(first.points)), 0)
+    points = mixture.draw(number, rng)
+    values = density.batch(points)
+    if first is not None:
+        points, values = np.vstack([first.points, points]), np.append(first.values, values)
+    ratio = values - mixture.log_density(points)
     weights, k_hat = smoothed(ratio)
     top = ratio.max()
     raw = np.exp(ratio - top)
-    se = float(raw.std(ddof=1) / raw.mean() / math.sqrt(size))
+    se = float(raw.std(ddof=1) / raw.mean() / math.sqrt(len(raw)))
     ess = float(1.0 / np.square(weights).sum())
-    return Weighted(points, weights, k_hat, ess, float(np.log(raw.mean()) + top), se, 0)
+    log_evidence = float(np.log(raw.mean()) + top)
+    return Weighted(points, values, weights, k_hat, ess, log_evidence, se, 0)
 
 
 def smoothed(ratio: np.ndarray) -> tuple[np.ndarray, float]:

@@ -33,11 +33,12 @@ from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.joint.priors import FLOOR
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.notation import BASIS, CHAIN, DRAW, JOINT_PARAMETERS, PARAMETERS
-from claude_pymc.tables.statistics import PatternStats
+from claude_pymc.tables.statistics import PatternStats, notice_unmeasured
 
 STARTS = 20
 FLAT = 1e-3  # a gradient below this is zero
 LOWEST, HIGHEST = FLOOR, 1e3  # bounds of sigma, in units of the root mean square of the variable
+NEAR = 10.0  # times the lower bound: a noise that has vanished
 COORDINATES = {
     "flat": "free entries of Lambda, flat prior: the maximum of the likelihood",
     "shrinkage": "C, log(sigma - 1e-5), R / t, log t",
@@ -71,7 +72,8 @@ class PointEstimate:
         The gradient vanishes; a noise that goes to zero may do so only on a plateau.
     optima : tuple of float
         Log posterior of the different maxima (points of no slope) that the starts led to, highest
-        first.
+        first. One where a noise vanishes says little of a new measurement; the regular maximum may
+        be a lower one.
     """
 
     spec: JointGaussian
@@ -90,9 +92,22 @@ class PointEstimate:
     converged: bool
     optima: tuple[float, ...] = field(default=())
 
+    def __repr__(self) -> str:
+        """Return two lines: the height and whether it is a summit, and the noises."""
+        noise = zip(self.spec.design.targets, self.sigma.to_numpy(), strict=True)
+        return (
+            f"PointEstimate: log posterior {self.log_posterior:.6g}, "
+            f"{'converged' if self.converged else 'NOT converged'}, "
+            f"{len(self.optima)} different maxima found\n"
+            f"  sigma (scaled units): {', '.join(f'{name} {value:.3g}' for name, value in noise)}"
+        )
+
     @property
     def posterior(self) -> JointPosterior:
-        """A posterior of this one draw: it predicts, with no uncertainty of the parameters."""
+        """A posterior of this one draw, which predicts with no uncertainty of the parameters.
+
+        ``kind="mean"`` is a point, and ``kind="observation"`` has the noise about it alone.
+        """
         names = ("linkage", "sigma", "corrections", *JOINT_PARAMETERS)
         arrays = {name: getattr(self, name) for name in names}
         found = {
@@ -146,6 +161,7 @@ def find_map(
             "an empty table, or a broken number",
             "add rows; the maximum of a prior alone is not a result",
         )
+    notice_unmeasured(stats)
     problem = _Problem(spec, data["rows"], data["gram"])
     rng = np.random.default_rng(seed)
     found = []
@@ -272,9 +288,17 @@ class _Problem:
         linkage, log_sigma, log_scale = self.unpack(point)
         sigma = sigma_of(self.spec, log_sigma)
         n = len(self.links)
-        at_bound = np.isclose(log_sigma, np.log(LOWEST * self.rms), atol=1e-3)
-        growing = at_bound & (gradient[n : n + self.d] < -FLAT) & (not self.spec.prior.proper)
+        above = log_sigma - np.log(LOWEST * self.rms)
+        growing = (above < 1e-3) & (gradient[n : n + self.d] < -FLAT) & (not self.spec.prior.proper)
         endless = [name for name, g in zip(self.spec.columns.variables, growing, strict=True) if g]
+        for j in np.flatnonzero((above < np.log(NEAR)) & ~growing):
+            warnings.warn(
+                f"the noise of {self.spec.columns.variables[j]!r} vanishes: {sigma[j]:.1g} on the "
+                f"modelled scale, where the search ends at {LOWEST * self.rms[j]:.1g}; the regular "
+                "maximum, if there is any, is a lower entry of `optima`",
+                Notice,
+                stacklevel=3,
+            )
         if endless:
             warnings.warn(
                 f"the likelihood has no maximum: it grows as the noise of {endless[0]!r} goes to "

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from claude_pymc.errors import CandidateError, Notice, SamplingError
+from claude_pymc.joint.asked import column_of, descriptors_of, known_of, usable
 from claude_pymc.joint.gaussian import covariance_root, derived
 from claude_pymc.joint.prediction import Prediction
 from claude_pymc.joint.spec import JointGaussian
@@ -33,11 +33,13 @@ from claude_pymc.notation import (
     TARGET,
 )
 from claude_pymc.protocols import Kind
-from claude_pymc.tables.reading import numeric_columns
-from claude_pymc.tables.table import Table
+from claude_pymc.tables.corrections import needed_descriptors
+from claude_pymc.tables.scaling import outside
 
 # Predictions of more numbers than this use every k-th draw, to stay below about half a gigabyte.
 MOST_NUMBERS = 40_000_000
+# Noise draws where the parameters are one point, the maximum of `find_map`.
+NOISE_DRAWS = 2000
 
 
 class JointPosterior:
@@ -107,6 +109,13 @@ class JointPosterior:
         """Units by column name."""
         return dict(self.spec.design.units)
 
+    def uses(self, target: str) -> tuple[str, ...]:
+        """Descriptors on which a target depends, by its own terms or through a cheaper one."""
+        design = self.spec.design
+        needed = needed_descriptors(design.basis, design.active, len(design.descriptors))
+        row = needed[design.targets.index(target)]
+        return tuple(name for name, used in zip(design.descriptors, row, strict=True) if used)
+
     @property
     def coefficients(self) -> xr.DataArray:
         """W (chain, draw, target, basis) on the modelled scale: y = W phi + noise."""
@@ -168,35 +177,41 @@ class JointPosterior:
         -------
         Prediction
             Draws (sample, candidate, target) with mean, std and intervals, in the units of the
-            targets. Beyond 40 million numbers only every k-th draw is used.
+            targets. Beyond 40 million numbers only every k-th draw is used. A posterior of a single
+            draw gives one draw of the mean, and 2000 of an observation.
 
         Raises
         ------
         CandidateError
             If no target of a candidate can be predicted, or ``given`` does not fit.
+
+        Warns
+        -----
+        Notice
+            Where candidates lie outside the bounds of the design, and where draws are left out.
         """
         if kind not in ("mean", "observation"):
             raise CandidateError(
                 "kind 'mean' or 'observation'", f"{kind!r}", "a typing error", "choose one"
             )
-        x, labels = self._descriptors(frame)
-        known = self._known(given, len(x))
-        usable = self._usable(x, known)
+        x, labels = descriptors_of(frame, self.descriptors)
+        known = known_of(given, len(x), self.spec.design)
+        able = usable(self.spec, x, known)
         d = len(self.targets)
-        every = slice(None, None, 1 + len(x) * d * len(self._root) // MOST_NUMBERS)
+        beyond = outside(x, self.descriptors, self.spec.design.bounds)
+        if beyond is not None:
+            warnings.warn(f"{beyond}: the model extrapolates there", Notice, stacklevel=2)
         rng = np.random.default_rng(seed)
-        draws = np.empty((len(self._root[every]), len(x), d))
-        if len(draws) < len(self._root):
-            text = f"{len(x)} candidates: every {every.step}th of {len(self._root)} draws is used"
-            warnings.warn(text, Notice, stacklevel=2)
-        for rows, have, mean, root in self._conditional(x, known, every):
+        used = self._draws_used(kind, len(x))
+        draws = np.empty((len(used), len(x), d))
+        for rows, have, mean, root in self._conditional(x, known, used):
             if kind == "observation":
                 mean = mean + rng.standard_normal(mean.shape) @ np.swapaxes(root, -1, -2)
             values = np.broadcast_to(known[rows], (len(draws), len(rows), d)).copy()
             lack = ~have[-d:]
             values[:, :, lack] = mean[:, :, mean.shape[-1] - lack.sum() :]
             draws[:, rows] = values
-        draws[:, ~usable] = np.nan
+        draws[:, ~able] = np.nan
         array = xr.DataArray(
             self.spec.design.from_model(draws),
             dims=(SAMPLE, CANDIDATE, TARGET),
@@ -222,13 +237,13 @@ class JointPosterior:
             for a target modelled by its logarithm); NaN where ``frame`` has no value.
         """
         design = self.spec.design
-        x, _ = self._descriptors(frame)
-        known = self._known(given, len(x))
-        usable = self._usable(x, known)
-        measured = self._known({target: _column(frame, target)}, len(x))
+        x, _ = descriptors_of(frame, self.descriptors)
+        known = known_of(given, len(x), self.spec.design)
+        able = usable(self.spec, x, known)
+        measured = known_of({target: column_of(frame, target)}, len(x), design)
         j = self.targets.index(target)
         density = np.full(len(x), np.nan)
-        for rows, have, mean, root in self._conditional(x, known, slice(None)):
+        for rows, have, mean, root in self._conditional(x, known, np.arange(len(self._root))):
             if have[-len(self.targets) :][j]:
                 raise CandidateError(
                     f"values of {target!r} only in the frame",
@@ -242,7 +257,7 @@ class JointPosterior:
             log_p = -0.5 * z**2 - np.log(sd) - 0.5 * np.log(2 * np.pi)
             peak = log_p.max(axis=0)
             density[rows] = peak + np.log(np.exp(log_p - peak).mean(axis=0))
-        return np.where(usable[:, j], density, np.nan) - np.log(design.scale[j])
+        return np.where(able[:, j], density, np.nan) - np.log(design.scale[j])
 
     def save(self, path: str | Path) -> None:
         """Write draws and specification to one netCDF file."""
@@ -261,19 +276,31 @@ class JointPosterior:
                 "fit again",
             ) from error
 
+    def _draws_used(self, kind: Kind, n: int) -> np.ndarray:
+        """Index of the draws behind a prediction at n candidates; the only one many times."""
+        size, width = len(self._root), n * len(self.targets)
+        if size == 1:
+            most = min(NOISE_DRAWS, MOST_NUMBERS // max(width, 1)) if kind == "observation" else 1
+            return np.zeros(max(most, 1), dtype=int)
+        step = 1 + width * size // MOST_NUMBERS
+        if step > 1:
+            text = f"{n} candidates: every {step}th of {size} draws is used"
+            warnings.warn(text, Notice, stacklevel=3)
+        return np.arange(0, size, step)
+
     def _conditional(
-        self, x: np.ndarray, known: np.ndarray, every: slice
+        self, x: np.ndarray, known: np.ndarray, used: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
         """Yield rows, known variables, mean (sample, row, rest) and root (sample, rest, rest).
 
         The variables are the targets; under "joint" they are preceded by the descriptors, which
         are known where they are finite.
         """
-        phi, w, root = self.spec.design.phi(x), self._coefficients[every], self._root[every]
+        phi, w, root = self.spec.design.phi(x), self._coefficients[used], self._root[used]
         if self.spec.likelihood == "joint":
             known = np.hstack([np.where(np.isnan(x), np.nan, phi[:, 1:]), known])
-            phi, root = np.ones((len(x), 1)), self._joint_root[every]
-            w = self._joint_mean[every][:, :, None]
+            phi, root = np.ones((len(x), 1)), self._joint_root[used]
+            w = self._joint_mean[used][:, :, None]
         finite = np.isfinite(known)
         for pattern in np.unique(finite, axis=0):
             rows = np.flatnonzero((finite == pattern).all(axis=1))
@@ -289,89 +316,3 @@ class JointPosterior:
                 )
                 centre = centre + (known[rows][:, order[:g]] - mean[:, :, :g]) @ gain
             yield rows, pattern, centre, rest
-
-    def _usable(self, x: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """Boolean (candidate, target): True where the target can be predicted."""
-        if self.spec.likelihood == "joint":
-            return np.ones(known.shape, dtype=bool)
-        usable = self.spec.design.usable(x)
-        wrong = ~usable.any(axis=1) | (np.isfinite(known) & ~usable).any(axis=1)
-        if wrong.any():
-            row = int(wrong.argmax())
-            name = self.descriptors[int(np.isnan(x[row]).argmax())]
-            raise CandidateError(
-                f"a value of {name!r} for every candidate whose targets use it",
-                f"none in row {row}",
-                "an empty cell",
-                "fill it, or leave the candidate out",
-            )
-        return usable
-
-    def _descriptors(self, frame: Any) -> tuple[np.ndarray, list[Any]]:
-        """Descriptors of candidates, NaN where there is none, and their labels."""
-        labels: list[Any] = []
-        if isinstance(frame, Table):
-            labels = list(frame.labels)
-            frame = frame.to_frame()
-        if isinstance(frame, pd.DataFrame):
-            lacking = [name for name in self.descriptors if name not in frame.columns]
-            if lacking:
-                raise CandidateError(
-                    f"candidates with the descriptors {list(self.descriptors)}",
-                    f"columns {[str(c) for c in frame.columns]}, without {lacking[0]!r}",
-                    "a typing error, or a table made for another study",
-                    "add the column",
-                )
-            x = numeric_columns(frame, self.descriptors, "the candidates")
-            labels = labels or list(frame.index)
-        else:
-            x = np.asarray(frame, dtype=np.float64)
-            if x.ndim != 2 or x.shape[1] != len(self.descriptors):
-                raise CandidateError(
-                    f"an array (candidate, {len(self.descriptors)})",
-                    f"shape {np.shape(frame)}",
-                    f"one column is needed for each of {list(self.descriptors)}",
-                    "reshape the array, or pass a DataFrame",
-                )
-        if np.isinf(x).any():
-            row, column = np.argwhere(np.isinf(x))[0]
-            raise CandidateError(
-                f"a finite value of {self.descriptors[column]!r} for every candidate",
-                f"{x[row, column]} in row {row}",
-                "a division by zero upstream",
-                "correct it, or leave the candidate out",
-            )
-        return x, labels or list(range(len(x)))
-
-    def _known(self, given: Any, n: int) -> np.ndarray:
-        """Given targets (candidate, target) on the modelled scale, NaN where not known."""
-        values = np.full((n, len(self.targets)), np.nan)
-        if given is None:
-            return values
-        if isinstance(given, Table):
-            given = dict(zip(given.targets, given.y.T, strict=True))
-        for name, column in given.items():
-            if name not in self.targets:
-                raise CandidateError(
-                    f"given values of the targets {list(self.targets)}",
-                    f"{name!r}",
-                    "a typing error, or a descriptor among the given values",
-                    "use the names of the targets",
-                )
-            column = np.asarray(column, dtype=np.float64)
-            if column.shape != (n,) or np.isinf(column).any():
-                raise CandidateError(
-                    f"{n} values of {name!r}, one per candidate, finite or NaN",
-                    f"shape {column.shape}, {int(np.isinf(column).sum())} infinite",
-                    "a table of other rows, or a division by zero upstream",
-                    "give one value per candidate, NaN where it is not known",
-                )
-            values[:, self.targets.index(name)] = column
-        return self.spec.design.to_model(values)
-
-
-def _column(frame: Any, target: str) -> np.ndarray:
-    """Measured values of a target in a Table or DataFrame."""
-    if isinstance(frame, Table):
-        frame = frame.to_frame()
-    return numeric_columns(frame, (target,), "the frame")[:, 0]

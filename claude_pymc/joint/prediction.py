@@ -33,8 +33,8 @@ class Prediction:
         return self.draws.mean(SAMPLE, skipna=False)
 
     def std(self) -> xr.DataArray:
-        """Return the standard deviation over draws (candidate, target)."""
-        return self.draws.std(SAMPLE, ddof=1, skipna=False)
+        """Return the standard deviation over draws (candidate, target); zero if there is one."""
+        return self.draws.std(SAMPLE, ddof=min(1, self.draws.sizes[SAMPLE] - 1), skipna=False)
 
     def interval(self, prob: float = 0.9) -> xr.DataArray:
         """Equal-tailed interval (candidate, target, bound), bound = lower, upper."""

@@ -29,6 +29,7 @@ r"""Priors as frozen records: what is believed before the rows, on the modelled 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
@@ -195,11 +196,13 @@ def prior_from_dict(data: dict[str, Any]) -> Prior:
     known = [f.name for f in dataclasses.fields(PRIORS[kind])] if fine else []
     unknown = [name for name in fields if name not in known]
     if not fine or unknown:
+        got, names = (unknown[0], known) if fine else (kind, list(PRIORS))
+        near = difflib.get_close_matches(str(got).lower(), names, n=1, cutoff=0.0)
         raise SpecError(
-            f"a prior of kind {sorted(PRIORS)}" if not fine else f"fields {sorted(known)}",
-            f"{kind!r}" if not fine else f"{unknown[0]!r}",
+            f"fields {sorted(known)}" if fine else f"a prior of kind {sorted(PRIORS)}",
+            f"{got!r}",
             "a typing error, or a file written by a newer version",
-            "correct the name",
+            f"did you mean {near[0]!r}?" if near else "leave it out",
         )
     return PRIORS[kind](**fields)
 

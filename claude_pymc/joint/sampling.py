@@ -16,7 +16,7 @@ from claude_pymc.joint.exact import MOST_DIMS, draw_exact
 from claude_pymc.joint.inputs import data_of
 from claude_pymc.joint.propriety import refuse_improper
 from claude_pymc.joint.spec import JointGaussian
-from claude_pymc.tables.statistics import PatternStats
+from claude_pymc.tables.statistics import PatternStats, notice_unmeasured
 
 if TYPE_CHECKING:  # loading PyMC takes seconds
     from claude_pymc.joint.nuts import Backend, NutsSampler
@@ -196,6 +196,7 @@ def sample(
     'exact'
     """
     refuse_improper(spec, stats)  # before a minute of compilation
+    notice_unmeasured(stats)
     tree = Sampler(spec, backend, method=method).draw(
         stats,
         draws=draws,

@@ -35,6 +35,7 @@ from claude_pymc.tables.table import Table
 
 SIMULATION, QUANTITY = "simulation", "quantity"
 RANKS = 99
+FEW = 20  # simulations, below which hardly anything can be rejected
 
 
 class Drawing(Protocol):
@@ -59,6 +60,15 @@ class Calibration:
 
     ranks: xr.DataArray
     divergent: int = 0
+
+    def __repr__(self) -> str:
+        """Return one line: how many data sets and quantities, and the least p-value."""
+        p = self.uniformity()["p_value"]
+        return (
+            f"Calibration: {self.ranks.sizes[SIMULATION]} simulated data sets, "
+            f"{len(self.quantities)} quantities, least p-value {p.iloc[0]:.2g} ({p.index[0]}), "
+            "before correction for their number"
+        )
 
     def uniformity(self) -> pd.DataFrame:
         """p-value of each quantity, and the same after Holm's correction for their number."""
@@ -123,7 +133,7 @@ def calibrate(
         By default ``Sampler(spec)``, compiled once.
     simulations : int
         Number of data sets. 30 find a noise that is half of the truth, 300 an interval that is
-        30 % too narrow.
+        30 % too narrow; below 20 a Notice says that hardly anything can be rejected.
     draws, tune, chains : int
         Of each posterior; 99 draws, evenly spaced, take part in the ranks.
     seed : int
@@ -154,6 +164,9 @@ def calibrate(
             "too small a number",
             "leave the defaults",
         )
+    if simulations < FEW:
+        text = f"{simulations} simulated data sets can hardly reject anything, whatever is wrong: "
+        warnings.warn(f"{text}take at least {FEW}, better 100", Notice, stacklevel=2)
     streams = np.random.SeedSequence(seed).spawn(simulations)
     draw_prior(spec, np.random.default_rng(0))  # refuses an improper prior before compiling
     drawing = Sampler(spec) if sampler is None else sampler

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -15,6 +15,7 @@ from claude_pymc.review.uniformity import band
 
 # Okabe-Ito: told apart by the colour-blind, and in grey by their lightness.
 BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#595959"
+Rows = Sequence[tuple[str, np.ndarray, float | None]]
 STYLE: Any = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -94,6 +95,9 @@ def plot_predictions(cv: CrossValidation, units: Mapping[str, str], log: bool = 
 def plot_parameters(post: JointPosterior) -> Figure:
     """Posterior of linkage, corrections and noise: 90 % and 50 % intervals and medians.
 
+    A dotted line marks zero for a correction, and 1 for the linkage to the nearest cheaper target
+    of the same quantity; a linkage between different quantities has no value to be compared with.
+
     Parameters
     ----------
     post : JointPosterior
@@ -106,41 +110,51 @@ def plot_parameters(post: JointPosterior) -> Figure:
     sigma = posterior["sigma"].transpose("chain", "draw", "target").to_numpy()
     sigma = sigma.reshape(-1, len(design.targets))
     links = [
-        (f"{design.targets[j]} on {design.targets[k]}", linkage[:, j, k])
-        for j, k, _ in post.spec.links
+        (f"{design.targets[j]} on {design.targets[k]}", linkage[:, j, k], mean or None)
+        for j, k, mean in post.spec.links
     ]
     terms = [
-        (term, corrections[:, -1, b]) for b, term in enumerate(design.terms) if design.active[-1, b]
+        (term, corrections[:, -1, b], 0.0)
+        for b, term in enumerate(design.terms)
+        if design.active[-1, b]
     ]
-    noise = [(t, sigma[:, j]) for j, t in enumerate(design.targets)]
-    panels = [
-        ("Linkage c (1 = carries over as it is)", links, 1.0),
-        (f"Corrections R of {design.targets[-1]} (scaled units)", terms, 0.0),
-        ("Noise sigma (scaled units)", noise, None),
+    noise = [(t, sigma[:, j], None) for j, t in enumerate(design.targets)]
+    marked = any(reference for *_, reference in links)
+    panels: list[tuple[str, Rows]] = [
+        ("Linkage c" + (" (dotted: 1, carries over as it is)" if marked else ""), links),
+        (f"Corrections R of {design.targets[-1]} (scaled units)", terms),
+        ("Noise sigma (scaled units)", noise),
     ]
     panels = [panel for panel in panels if panel[1]]
-    sizes = [len(rows) + 1.4 for _, rows, _ in panels]
+    sizes = [len(rows) + 1.4 for _, rows in panels]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.4, 0.36 * sum(sizes) + 1.0), layout="constrained")
+        # Inches for the longest name, left of the axes, and the longest title, above them.
+        names = 0.085 * max(len(name) for _, rows in panels for name, *_ in rows)
+        titles = 0.09 * max(len(title) for title, _ in panels)
+        size = max(6.4, names + max(4.0, titles)), 0.36 * sum(sizes) + 1.0
+        figure = Figure(figsize=size, layout="constrained")
         grid = figure.subplots(len(panels), 1, height_ratios=sizes, squeeze=False)[:, 0]
-        for axes, (title, rows, reference) in zip(grid, panels, strict=True):
+        for axes, (title, rows) in zip(grid, panels, strict=True):
             _forest(axes, rows)
             axes.set_title(title)
             axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(6))
-            if reference is not None:
-                axes.axvline(reference, color=GREY, linewidth=1, linestyle=":", zorder=0)
-        grid[-1].set_xlabel("posterior: median, 50 % (thick) and 90 % (thin) interval")
+        figure.supxlabel(
+            "posterior: median, 50 % (thick) and 90 % (thin) interval", x=0.99, ha="right", size=10
+        )
     return figure
 
 
-def _forest(axes: Any, rows: list[tuple[str, np.ndarray]]) -> None:
-    """One line per quantity, first on top."""
-    for place, (_, draws) in enumerate(reversed(rows)):
+def _forest(axes: Any, rows: Rows) -> None:
+    """One line per quantity, first on top, with a dotted line at its reference."""
+    for place, (_, draws, reference) in enumerate(reversed(rows)):
         low, first, middle, third, high = np.quantile(draws, [0.05, 0.25, 0.5, 0.75, 0.95])
         axes.plot([low, high], [place, place], color=BLUE, linewidth=1.2)
         axes.plot([first, third], [place, place], color=BLUE, linewidth=4)
         axes.plot(middle, place, "o", color="white", markeredgecolor=BLUE, markersize=5)
-    axes.set_yticks(range(len(rows)), [name for name, _ in reversed(rows)])
+        if reference is not None:
+            ends = [place - 0.5, place + 0.5]
+            axes.plot([reference] * 2, ends, color=GREY, linewidth=1, linestyle=":", zorder=0)
+    axes.set_yticks(range(len(rows)), [name for name, *_ in reversed(rows)])
     axes.set_ylim(-0.7, len(rows) - 0.3)
 
 

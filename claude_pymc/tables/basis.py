@@ -68,14 +68,35 @@ class Basis:
         """Name the group of each term; terms of a group share one learned prior scale."""
         return tuple(self._group(orders) for orders in self.orders(n_descriptors))
 
-    def expand(self, u: np.ndarray) -> np.ndarray:
-        """Return phi (row, basis) for descriptors ``u`` (row, descriptor) inside the domain."""
-        orders = np.array(self.orders(u.shape[1]))
-        phi = np.ones((len(u), len(orders)))
-        for j in range(u.shape[1]):
-            factors = self._univariate(u[:, j], int(orders[:, j].max()))
-            phi *= factors[:, orders[:, j]]
-        return phi
+    def expand(self, u: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Return phi (row, basis) for descriptors ``u`` (row, descriptor) inside the domain.
+
+        It is the transpose of ``out`` (basis, row), if that is given.
+        """
+        orders = self.orders(u.shape[1])
+        # One row of memory per term: each is a product of few others, computed at memory speed.
+        phi = np.empty((len(orders), len(u))) if out is None else out
+        factors = [
+            self._univariate(np.ascontiguousarray(u[:, j]), max(o[j] for o in orders))
+            for j in range(u.shape[1])
+        ]
+        place = {term: b for b, term in enumerate(orders)}
+        done: set[tuple[int, ...]] = set()
+        for term, b in place.items():
+            involved = [j for j, n in enumerate(term) if n]
+            if not involved:
+                phi[b] = 1.0
+                continue
+            last = involved[-1]
+            rest = (*term[:last], 0, *term[last + 1 :])
+            if len(involved) > 1 and rest in done:
+                np.multiply(phi[place[rest]], factors[last][term[last]], out=phi[b])
+            else:
+                np.copyto(phi[b], factors[involved[0]][term[involved[0]]])
+                for j in involved[1:]:
+                    phi[b] *= factors[j][term[j]]
+            done.add(term)
+        return phi.T
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""
@@ -92,6 +113,7 @@ class Basis:
         raise NotImplementedError
 
     def _univariate(self, u: np.ndarray, highest: int) -> np.ndarray:
+        """Factors (order, row) of one descriptor, from order 0 to the highest."""
         raise NotImplementedError
 
 
@@ -144,7 +166,11 @@ class Polynomial(Basis):
         return names[sum(orders)] if sum(orders) < len(names) else f"degree {sum(orders)}"
 
     def _univariate(self, u: np.ndarray, highest: int) -> np.ndarray:
-        return u[:, None] ** np.arange(highest + 1)
+        factors = np.empty((highest + 1, len(u)))
+        factors[0] = 1.0
+        for n in range(1, highest + 1):
+            np.multiply(factors[n - 1], u, out=factors[n])
+        return factors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,8 +216,18 @@ class Sine(Basis):
         return ("constant", "main", "interaction")[min(sum(o > 0 for o in orders), 2)]
 
     def _univariate(self, u: np.ndarray, highest: int) -> np.ndarray:
-        factors = np.sin(2 * np.pi * u[:, None] * np.arange(highest + 1))
-        factors[:, 0] = 1.0
+        factors = np.empty((highest + 1, len(u)))
+        factors[0] = 1.0
+        if highest:
+            angle = 2 * np.pi * u
+            np.sin(angle, out=factors[1])
+        if highest > 1:
+            # sin (n + 1) a = 2 cos a sin n a - sin (n - 1) a
+            double, before = 2 * np.cos(angle), np.zeros(len(u))
+            for n in range(2, highest + 1):
+                np.multiply(double, factors[n - 1], out=factors[n])
+                factors[n] -= before
+                before = factors[n - 1]
         return factors
 
 

@@ -278,6 +278,10 @@ def _matrix(node: Element, size: int) -> np.ndarray:
 
 def _read(path: Path, kind: str) -> Element:
     """Parse a file whose root, and the elements below it, are known."""
+    if not path.exists():
+        cause = "a typing error in the name, or another working folder"
+        todo = "check the path; it is taken relative to the folder you are in"
+        raise _refusal(f"an XML file at {path.name!r}", "no such file", cause, todo)
     try:
         text = path.read_text(encoding="utf-8-sig")
         if "<!DOCTYPE" in text:  # could declare entities that grow without end

@@ -317,12 +317,13 @@ class Design:
         """SHA-256 over all fields: statistics of equal digests can be added."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
-    def phi(self, x: Any) -> np.ndarray:
+    def phi(self, x: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Expand raw descriptors (row, descriptor) to phi (row, basis).
 
-        Terms of a missing descriptor (NaN) are zero.
+        Terms of a missing descriptor (NaN) are zero. The result is the transpose of ``out``
+        (basis, row), if that is given.
         """
-        u = np.array(x, dtype=np.float64)
+        u = np.asarray(x, dtype=np.float64)
         if u.ndim != 2 or u.shape[1] != len(self.descriptors):
             raise DesignError(
                 f"descriptors of shape (row, {len(self.descriptors)})",
@@ -333,13 +334,14 @@ class Design:
         if self.bounds:
             low, high = np.array(self.bounds).T
             start, end = self.basis.domain
-            u = start + (u - low) / (high - low) * (end - start)
+            u = start + (u - low) * ((end - start) / (high - low))
         missing = np.isnan(u)
         if not missing.any():
-            return self.basis.expand(u)
+            return self.basis.expand(u, out)
         used = np.array(self.basis.orders(len(self.descriptors))) > 0
-        phi = self.basis.expand(np.where(missing, 0.0, u))
-        return np.where(missing.astype(int) @ used.T, 0.0, phi)
+        phi = self.basis.expand(np.where(missing, 0.0, u), out)
+        phi[missing.astype(int) @ used.T > 0] = 0.0
+        return phi
 
     def to_model(self, y: Any) -> np.ndarray:
         """Map targets (..., target) from their units to the modelled scale."""

@@ -159,6 +159,32 @@ def checked_bounds(
     return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
 
 
+def outside(
+    x: np.ndarray, descriptors: Names, bounds: tuple[tuple[float, float], ...]
+) -> str | None:
+    """Say how many candidates (row, descriptor) lie outside the bounds, and which is farthest.
+
+    A millionth of the range beyond a bound is round-off, and a missing descriptor lies nowhere.
+
+    Examples
+    --------
+    >>> outside(np.array([[0.5], [1.0], [3.0]]), ("x",), ((0.0, 2.0),))
+    "1 of 3 candidates outside the bounds of the design, farthest 'x' = 3 beyond 0 .. 2"
+    """
+    if not bounds or not len(x):
+        return None
+    low, high = np.array(bounds).T
+    beyond = np.nan_to_num(np.maximum(low - x, x - high) / (high - low), nan=0.0)
+    count = int((beyond > 1e-6).any(axis=1).sum())
+    if not count:
+        return None
+    row, j = np.unravel_index(int(beyond.argmax()), beyond.shape)
+    return (
+        f"{count} of {len(x)} candidates outside the bounds of the design, farthest "
+        f"{descriptors[j]!r} = {x[row, j]:g} beyond {low[j]:g} .. {high[j]:g}"
+    )
+
+
 def name_missing(lacks: np.ndarray, descriptors: Names, labels: tuple[str, ...]) -> None:
     """Refuse rows that lack a descriptor: ``lacks`` (row, descriptor) says which."""
     missing = np.argwhere(lacks)

@@ -25,7 +25,7 @@ from claude_pymc.tables.design import Design
 from claude_pymc.tables.table import Table
 
 Pattern = tuple[bool, ...]
-CHUNK = 65536
+CHUNK = 2048
 UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile, zlib.error)
 
 
@@ -65,6 +65,11 @@ class PatternStats:
         for values in (self.counts, self.grams):
             values.flags.writeable = False
 
+    def __repr__(self) -> str:
+        """Return one line: rows, patterns, and how often each target was measured."""
+        counts = ", ".join(f"{self.measured(t)} of {t}" for t in self.design.targets)
+        return f"PatternStats: {self.n_rows} rows in {len(self.patterns)} patterns, {counts}"
+
     @classmethod
     def empty(cls, design: Design) -> PatternStats:
         """Return the statistics of no row: a posterior given them is the prior."""
@@ -91,22 +96,10 @@ class PatternStats:
                 Notice,
                 2,
             )
-        patterns, codes = np.unique(finite, axis=0, return_inverse=True)
-        found = {}
-        for code, present in enumerate(patterns):
-            if present.any():
-                rows = np.flatnonzero(codes.ravel() == code)
-                pattern = tuple(bool(v) for v in present)
-                found[pattern] = (len(rows), _gram(x[rows], y[rows], design))
-        for target, some in zip(design.targets, np.isfinite(y).any(axis=0), strict=True):
-            if some:
-                continue
-            warnings.warn(
-                f"target {target!r} has no value yet: only the prior and the other targets "
-                "speak about it",
-                Notice,
-                2,
-            )
+        found = {
+            pattern: (len(rows), _gram(x, y, rows, design))
+            for pattern, rows in _by_pattern(finite).items()
+        }
         return cls._from_dict(design, found, n_dropped)
 
     @classmethod
@@ -272,6 +265,21 @@ class PatternStats:
             ) from error
 
 
+def notice_unmeasured(stats: PatternStats) -> None:
+    """Say which targets have no value, where a model is about to be fitted to rows.
+
+    Statistics of no row at all are a wish for the prior, of which there is nothing to say.
+    """
+    for target in stats.design.targets:
+        if stats.n_rows and not stats.measured(target):
+            warnings.warn(
+                f"target {target!r} has no value yet: only the prior and the other targets "
+                "speak about it",
+                Notice,
+                stacklevel=3,
+            )
+
+
 def _columns_of(table: Table, design: Design) -> tuple[np.ndarray, np.ndarray]:
     """Descriptors in the order of the design, and modelled targets, NaN where there is none."""
     lacking = [name for name in design.descriptors if name not in table.descriptors]
@@ -300,11 +308,29 @@ def _columns_of(table: Table, design: Design) -> tuple[np.ndarray, np.ndarray]:
     return x, design.to_model(y)
 
 
-def _gram(x: np.ndarray, y: np.ndarray, design: Design) -> np.ndarray:
-    """Sum of z z^T in chunks of rows; missing targets count as zero."""
-    total = np.zeros((len(design.terms) + len(design.targets),) * 2)
-    for start in range(0, len(x), CHUNK):
-        chunk = slice(start, start + CHUNK)
-        z = np.hstack([design.phi(x[chunk]), np.nan_to_num(y[chunk], nan=0.0)])
-        total += z.T @ z
+def _by_pattern(finite: np.ndarray) -> dict[Pattern, np.ndarray]:
+    """Rows of each pattern that is not empty."""
+    packed = np.packbits(finite, axis=1)
+    codes = packed[:, 0].astype(np.int64)
+    for column in packed.T[1:]:  # never larger than the number of rows
+        codes = np.unique(codes * 256 + column, return_inverse=True)[1]
+    found = {}
+    for code in np.unique(codes):
+        rows = np.flatnonzero(codes == code)
+        if finite[rows[0]].any():
+            found[tuple(bool(v) for v in finite[rows[0]])] = rows
+    return found
+
+
+def _gram(x: np.ndarray, y: np.ndarray, rows: np.ndarray, design: Design) -> np.ndarray:
+    """Sum of z z^T over rows, in chunks that stay in the cache; missing targets are zero."""
+    p, d = len(design.terms), len(design.targets)
+    total, buffer = np.zeros((p + d, p + d)), np.empty((p + d, min(CHUNK, len(rows))))
+    for start in range(0, len(rows), CHUNK):
+        chunk = rows[start : start + CHUNK]
+        z = buffer[:, : len(chunk)]
+        design.phi(x[chunk], out=z[:p])
+        np.copyto(z[p:], y[chunk].T)
+        z[p:][np.isnan(z[p:])] = 0.0
+        total += z @ z.T
     return (total + total.T) / 2
