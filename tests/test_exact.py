@@ -17,7 +17,6 @@ from claude_pymc.joint import exact, sampling
 from claude_pymc.joint.convergence import K_HAT, convergence
 from claude_pymc.joint.density import entry_sd
 from claude_pymc.joint.exact import draw_exact, evidence
-from claude_pymc.joint.importance import Weighted
 from claude_pymc.joint.nuts import NutsSampler
 from claude_pymc.joint.sampling import Sampler, sample
 from claude_pymc.joint.simulate import draw_prior, named_truth
@@ -258,8 +257,3 @@ def test_what_is_resampled_keeps_the_columns_in_step(trees):
     r = draws["corrections"].sel(target="exp", basis="1").to_numpy()
     # exp = c sim + R: of rows with a mean of sim near 1, c and R have opposite errors.
     assert np.corrcoef(c.ravel(), r.ravel())[0, 1] < -0.5
-
-
-def test_weights_know_their_share():
-    found = Weighted(np.zeros((10, 1)), np.zeros(10), np.full(10, 0.1), 0.0, 10.0, 0.0, 0.0, 1)
-    assert found.share == 1.0

@@ -156,7 +156,7 @@ def test_weights_of_two_modes_are_those_of_draws_from_the_prior(capsys):
     stacked = [np.stack([one[n] for one in drawn]) for n in ("linkage", "sigma", "scale")]
     z = (density.theta(*stacked) - centre) / sds
     assert np.abs(z.mean(axis=0)).max() < 5 / math.sqrt(2000)
-    points = centre + sds * rng.standard_normal((400_000, 4))
+    points = centre + sds * rng.standard_normal((2_000_000, 4))
     logs = density.batch(points) - norm.logpdf(points, centre, sds).sum(axis=1)
     weights = np.exp(logs - logsumexp(logs))
     log_evidence = logsumexp(logs) - math.log(len(logs))

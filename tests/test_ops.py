@@ -263,3 +263,13 @@ def test_arrays_that_do_not_fit_are_refused(linker, rows, gram):
     inputs = np.zeros((2, 2)), np.ones(2), np.zeros((2, 3)), np.ones(rows), np.ones(gram)
     with pytest.raises((ValueError, IndexError)):
         compiled(linker)(*inputs)
+
+
+@pytest.mark.parametrize("linker", ["NUMBA", "FAST_COMPILE"])
+@pytest.mark.parametrize("place", range(5))
+def test_an_array_of_another_length_is_refused(rng, linker, place):
+    stats = statistics(rng, 2)
+    inputs = [*random_columns(rng, 3, 2), stats.rows, stats.grams]
+    inputs[place] = inputs[place][:-1]
+    with pytest.raises((ValueError, IndexError)):
+        compiled(linker)(*inputs)

@@ -110,7 +110,8 @@ def importance_sample(
             best, kept = found.share, mixture
         saved = wanted / best - wanted / GOOD  # draws that a better proposal can save
         if saved < size and best > POOR and found.k_hat < K_HAT:
-            first = found  # not yet adapted to, so that its draws may stay
+            # Not yet adapted to, so that its draws may stay, if they are draws of what is kept.
+            first = found if kept is mixture else None
             break
         if len(mixture.shares) < MOST_COMPONENTS:
             mixture = mixture.extended(found.points, found.weights)
