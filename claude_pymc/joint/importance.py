@@ -54,8 +54,7 @@ class Weighted:
 
     Parameters
     ----------
-    points, values : arrays (point, dim), (point)
-        Draws of the proposal, and the log density there.
+    points : array (point, dim)
     weights : array (point)
         Pareto-smoothed, of sum one.
     k_hat : float
@@ -69,7 +68,6 @@ class Weighted:
     """
 
     points: np.ndarray
-    values: np.ndarray
     weights: np.ndarray
     k_hat: float
     ess: float
@@ -103,15 +101,13 @@ def importance_sample(
     """
     counting = _Counting(density)
     mixture = _laplace(counting, starts)
-    best, kept, first = 0.0, mixture, None
+    best, kept = 0.0, mixture
     for size in ROUNDS:
         found = _weigh(counting, mixture, size, rng)
         if found.share > best:
             best, kept = found.share, mixture
         saved = wanted / best - wanted / GOOD  # draws that a better proposal can save
         if saved < size and best > POOR and found.k_hat < K_HAT:
-            # Not yet adapted to, so that its draws may stay, if they are draws of what is kept.
-            first = found if kept is mixture else None
             break
         if len(mixture.shares) < MOST_COMPONENTS:
             mixture = mixture.extended(found.points, found.weights)
@@ -124,10 +120,9 @@ def importance_sample(
             kept = kept.extended(found.points, found.weights)
             kept = kept.fitted(found.points, found.weights)
         if further or best < POOR:
-            first = _weigh(counting, kept, ROUNDS[0], rng)
-            best = first.share
+            best = _weigh(counting, kept, ROUNDS[0], rng).share
         size = int(np.clip(math.ceil(1.1 * wanted / best), 200, 20 * wanted + 200))
-        found = _weigh(counting, kept, size, rng, first)
+        found = _weigh(counting, kept, size, rng)
         if found.k_hat < K_HAT and found.ess > 0.5 * wanted:
             break
     return replace(found, evaluations=counting.count)
@@ -149,19 +144,10 @@ class _Counting:
         return np.where(np.isfinite(values), values, -np.inf)
 
 
-def _weigh(
-    density: _Counting,
-    mixture: Mixture,
-    size: int,
-    rng: np.random.Generator,
-    first: Weighted | None = None,
-) -> Weighted:
-    """Draw from the proposal until there are ``size`` draws, and weigh; ``first`` are the first."""
-    number = max(size - (0 if first is None else len(first.points)), 0)
-    points = mixture.draw(number, rng)
+def _weigh(density: _Counting, mixture: Mixture, size: int, rng: np.random.Generator) -> Weighted:
+    """Draw from the proposal and weigh."""
+    points = mixture.draw(size, rng)
     values = density.batch(points)
-    if first is not None:
-        points, values = np.vstack([first.points, points]), np.append(first.values, values)
     ratio = values - mixture.log_density(points)
     weights, k_hat = smoothed(ratio)
     top = ratio.max()
@@ -169,7 +155,7 @@ def _weigh(
     se = float(raw.std(ddof=1) / raw.mean() / math.sqrt(len(raw)))
     ess = float(1.0 / np.square(weights).sum())
     log_evidence = float(np.log(raw.mean()) + top)
-    return Weighted(points, values, weights, k_hat, ess, log_evidence, se, 0)
+    return Weighted(points, weights, k_hat, ess, log_evidence, se, 0)
 
 
 def smoothed(ratio: np.ndarray) -> tuple[np.ndarray, float]:
