@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from oracle import all_patterns, random_rows
 
 from claude_pymc.errors import Notice, StatisticsError, TableError
-from claude_pymc.tables import statistics
+from claude_pymc.tables import gram as condensing
 from claude_pymc.tables.basis import Polynomial
 from claude_pymc.tables.design import Design
 from claude_pymc.tables.statistics import PatternStats, notice_unmeasured
@@ -182,7 +182,7 @@ def test_tables_in_other_units_are_refused():
 def test_chunks_do_not_show(monkeypatch, size):
     rows, design = make(3, 2)
     whole = PatternStats.from_table(rows, design)
-    monkeypatch.setattr(statistics, "CHUNK", size)
+    monkeypatch.setattr(condensing, "CHUNK", size)
     assert_equal(PatternStats.from_table(rows, design), whole)
 
 

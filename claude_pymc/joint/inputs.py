@@ -12,12 +12,11 @@ import numpy as np
 from claude_pymc.errors import Notice, StatisticsError
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.notation import BASIS, TARGET, TARGET_BIS, VARIABLE, VARIABLE_BIS
+from claude_pymc.tables.gram import ROUND_OFF
 from claude_pymc.tables.statistics import PatternStats
 
 DATA = ("rows", "gram")
 SMALL, LARGE = 0.02, 10.0
-# Eigenvalues of a Gram matrix below this share of the largest are the round-off of its sums.
-ROUND_OFF = 1e-13
 
 
 def coords(spec: JointGaussian) -> dict[str, list[str]]:

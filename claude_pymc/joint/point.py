@@ -27,12 +27,13 @@ from claude_pymc.joint.gaussian import (
     precision_from_columns,
     split_joint,
 )
-from claude_pymc.joint.inputs import ROUND_OFF, data_of, sizes_of
+from claude_pymc.joint.inputs import data_of, sizes_of
 from claude_pymc.joint.ops import pattern_numpy
 from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.joint.priors import FLOOR
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.notation import BASIS, CHAIN, DRAW, JOINT_PARAMETERS, PARAMETERS
+from claude_pymc.tables.gram import ROUND_OFF
 from claude_pymc.tables.statistics import PatternStats, notice_unmeasured
 
 STARTS = 20
@@ -162,7 +163,7 @@ def find_map(
             "add rows; the maximum of a prior alone is not a result",
         )
     notice_unmeasured(stats)
-    problem = _Problem(spec, data["rows"], data["gram"])
+    problem = _Problem(spec, data["rows"], data["gram"], stats.roots)
     rng = np.random.default_rng(seed)
     found = []
     for start in problem.starts(rng, starts):
@@ -191,14 +192,15 @@ def find_map(
 class _Problem:
     """F and its gradient for one set of statistics."""
 
-    def __init__(self, spec: JointGaussian, rows: np.ndarray, gram: np.ndarray) -> None:
-        self.spec, self.rows, self.gram = spec, rows, gram
+    def __init__(
+        self, spec: JointGaussian, rows: np.ndarray, gram: np.ndarray, roots: np.ndarray
+    ) -> None:
+        self.spec, self.rows, self.gram, self.roots = spec, rows, gram, roots
         self.links = [link[:2] for link in spec.columns.links]
         self.entries = np.array(spec.columns.entries, dtype=int).reshape(-1, 2)
         self.d, self.p = len(spec.columns.variables), len(spec.columns.terms)
         self.groups = entry_groups(spec)
         self.n_scales = len(spec.groups) if spec.prior.kind == "shrinkage" else 0
-        self.factors = [_factor(g) for g in gram]
         self.rms = sizes_of(spec, rows, gram)
         free = [(None, None)]
         noise = [(np.log(LOWEST * r), np.log(HIGHEST * r)) for r in self.rms]
@@ -232,7 +234,7 @@ class _Problem:
         inverse = np.linalg.solve(unit, np.eye(self.d))
         root = inverse * sigma
         matrix, values = [], []
-        for counts, factor in zip(self.rows, self.factors, strict=True):
+        for counts, factor in zip(self.rows, self.roots, strict=True):
             have = np.flatnonzero(counts > 0)
             if not len(have):
                 continue
@@ -364,15 +366,6 @@ class _Problem:
             **named,
             **extra,
         )
-
-
-def _factor(gram: np.ndarray) -> np.ndarray:
-    """Rows F with F'F = gram."""
-    length = np.sqrt(np.diag(gram))
-    scale = np.where(length > 0, length, 1.0)
-    values, vectors = np.linalg.eigh(gram / np.outer(scale, scale))
-    values[values < ROUND_OFF * values[-1]] = 0.0
-    return np.sqrt(values)[:, None] * vectors.T * scale
 
 
 def _different(values: list[float], tolerance: float = 1e-3) -> tuple[float, ...]:

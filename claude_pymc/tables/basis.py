@@ -10,7 +10,8 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import cache
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -80,22 +81,13 @@ class Basis:
             self._univariate(np.ascontiguousarray(u[:, j]), max(o[j] for o in orders))
             for j in range(u.shape[1])
         ]
-        place = {term: b for b, term in enumerate(orders)}
-        done: set[tuple[int, ...]] = set()
-        for term, b in place.items():
-            involved = [j for j, n in enumerate(term) if n]
-            if not involved:
-                phi[b] = 1.0
-                continue
-            last = involved[-1]
-            rest = (*term[:last], 0, *term[last + 1 :])
-            if len(involved) > 1 and rest in done:
-                np.multiply(phi[place[rest]], factors[last][term[last]], out=phi[b])
+        for step in _plan(orders):
+            part, rows = factors[step.descriptor], slice(step.first, step.last)
+            part = part[step.order : step.order + step.last - step.first]
+            if step.source is None:
+                np.copyto(phi[rows], part)
             else:
-                np.copyto(phi[b], factors[involved[0]][term[involved[0]]])
-                for j in involved[1:]:
-                    phi[b] *= factors[j][term[j]]
-            done.add(term)
+                np.multiply(phi[step.source], part, out=phi[rows])
         return phi.T
 
     def to_dict(self) -> dict[str, Any]:
@@ -229,6 +221,38 @@ class Sine(Basis):
                 factors[n] -= before
                 before = factors[n - 1]
         return factors
+
+
+class _Step(NamedTuple):
+    """Rows first .. last - 1 of phi: row ``source`` times factors from ``order`` on."""
+
+    first: int
+    last: int
+    source: int | None
+    descriptor: int
+    order: int
+
+
+@cache
+def _plan(orders: Orders) -> tuple[_Step, ...]:
+    """Say how to build all terms, each from one that is there where it differs by one factor."""
+    place, steps = {}, list[_Step]()
+    for b, term in enumerate(orders):
+        place[term] = b
+        involved = [j for j, n in enumerate(term) if n] or [0]
+        last = involved[-1]
+        source = place.get((*term[:last], 0, *term[last + 1 :])) if len(involved) > 1 else None
+        if source is not None:
+            involved = [last]
+        for j in involved:
+            steps.append(_Step(b, b + 1, source, j, term[j]))
+            source = b
+        if len(steps) > 1 and len(involved) == 1:
+            before, step = steps[-2:]
+            follows = before.last == b and before.order + b - before.first == step.order
+            if follows and before[2:4] == step[2:4]:
+                steps[-2:] = [before._replace(last=step.last)]
+    return tuple(steps)
 
 
 BASES: dict[str, type[Basis]] = {basis.kind: basis for basis in (Polynomial, Sine)}

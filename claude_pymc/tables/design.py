@@ -304,7 +304,7 @@ class Design:
 
     def refuse_missing(self, x: np.ndarray, y: np.ndarray, labels: tuple[str, ...]) -> None:
         """Refuse rows (row, descriptor), (row, target) that lack a descriptor they need."""
-        if not self.missing_descriptors:
+        if not self.missing_descriptors and np.isnan(x).any():
             name_missing(lacking(self.basis, self.active, x, y), self.descriptors, labels)
 
     def usable(self, x: np.ndarray) -> np.ndarray:

@@ -16,16 +16,18 @@ import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 
 from claude_pymc.errors import ClaudeError, Notice, StatisticsError, TableError
 from claude_pymc.tables.design import Design
+from claude_pymc.tables.gram import condense, less, root_of, triangle
 from claude_pymc.tables.table import Table
 
 Pattern = tuple[bool, ...]
-CHUNK = 2048
+Condensed = tuple[int, np.ndarray, np.ndarray]  # rows, Gram matrix, root
 UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile, zlib.error)
 
 
@@ -42,6 +44,10 @@ class PatternStats:
     counts : array (pattern)
     grams : array (pattern, z, z), z = (basis..., targets...)
         Rows and columns of missing targets are zero.
+    roots : array (pattern, z, z), optional
+        Upper triangular R of each pattern with R^T R its Gram matrix, of the rows themselves:
+        they keep the digits that a Gram matrix of an ill-conditioned basis loses. Default: found
+        from ``grams``.
     n_dropped : int
         Rows without any target (with ``missing_descriptors``: without any value): they say
         nothing and were left out.
@@ -58,11 +64,15 @@ class PatternStats:
     patterns: tuple[Pattern, ...]
     counts: np.ndarray
     grams: np.ndarray
+    roots: np.ndarray = None  # type: ignore[assignment]  # found when it is not given
     n_dropped: int = 0
 
     def __post_init__(self) -> None:
-        """Freeze the arrays."""
-        for values in (self.counts, self.grams):
+        """Complete the roots and freeze the arrays."""
+        if self.roots is None:
+            roots = np.array([root_of(gram) for gram in self.grams]).reshape(self.grams.shape)
+            object.__setattr__(self, "roots", roots)
+        for values in (self.counts, self.grams, self.roots):
             values.flags.writeable = False
 
     def __repr__(self) -> str:
@@ -87,8 +97,8 @@ class PatternStats:
         """
         x, y = _columns_of(table, design)
         z = np.hstack([x, y]) if design.missing_descriptors else y
-        finite = np.isfinite(z)
-        n_dropped = int((~finite.any(axis=1)).sum())
+        by_pattern = _by_pattern(np.isfinite(z))
+        n_dropped = len(table) - sum(len(rows) for rows in by_pattern.values())
         if n_dropped:
             warnings.warn(
                 f"{n_dropped} of {len(table)} rows have no "
@@ -97,35 +107,36 @@ class PatternStats:
                 2,
             )
         found = {
-            pattern: (len(rows), _gram(x, y, rows, design))
-            for pattern, rows in _by_pattern(finite).items()
+            pattern: (len(rows), *condense(design, x, y, rows))
+            for pattern, rows in by_pattern.items()
         }
         return cls._from_dict(design, found, n_dropped)
 
     @classmethod
     def _from_dict(
-        cls, design: Design, found: dict[Pattern, tuple[int, np.ndarray]], n_dropped: int
+        cls, design: Design, found: dict[Pattern, Condensed], n_dropped: int
     ) -> PatternStats:
         """Sort patterns and stack their arrays."""
         if not found:
             return cls(**{**cls.empty(design).__dict__, "n_dropped": n_dropped})
         patterns = tuple(sorted(found, reverse=True))
         counts = np.array([found[p][0] for p in patterns], dtype=np.int64)
-        return cls(design, patterns, counts, np.stack([found[p][1] for p in patterns]), n_dropped)
+        grams, roots = (np.stack([found[p][i] for p in patterns]) for i in (1, 2))
+        return cls(design, patterns, counts, grams, roots, n_dropped)
 
-    def _as_dict(self) -> dict[Pattern, tuple[int, np.ndarray]]:
-        return {
-            p: (int(n), gram)
-            for p, n, gram in zip(self.patterns, self.counts, self.grams, strict=True)
-        }
+    def _as_dict(self) -> dict[Pattern, Condensed]:
+        columns = (self.counts.tolist(), self.grams, self.roots)
+        return dict(zip(self.patterns, zip(*columns, strict=True), strict=True))
 
     def __add__(self, other: PatternStats) -> PatternStats:
         """Statistics of the rows of both."""
         self._same_design(other)
         found = self._as_dict()
-        for pattern, (count, gram) in other._as_dict().items():
-            n, old = found.get(pattern, (0, np.zeros_like(gram)))
-            found[pattern] = (n + count, old + gram)
+        for pattern, (count, gram, root) in other._as_dict().items():
+            if pattern in found:
+                n, old, above = found[pattern]
+                count, gram, root = n + count, old + gram, triangle(np.vstack([above, root]))
+            found[pattern] = (count, gram, root)
         return self._from_dict(self.design, found, self.n_dropped + other.n_dropped)
 
     def __sub__(self, other: PatternStats) -> PatternStats:
@@ -139,8 +150,8 @@ class PatternStats:
         """
         self._same_design(other)
         found = self._as_dict()
-        for pattern, (count, gram) in other._as_dict().items():
-            n, old = found.get(pattern, (0, np.zeros_like(gram)))
+        for pattern, (count, gram, root) in other._as_dict().items():
+            n, old, above = found.get(pattern, (0, np.zeros_like(gram), np.zeros_like(root)))
             ours = pattern[-len(self.design.targets) :]
             present = [t for t, p in zip(self.design.targets, ours, strict=True) if p]
             if count > n:
@@ -152,9 +163,10 @@ class PatternStats:
                     raise self._too_much(f"other rows than those with targets {present}")
                 del found[pattern]
                 continue
-            if np.linalg.eigvalsh(rest)[0] < -tolerance:
+            left = less(above, root)
+            if left is None:
                 raise self._too_much(f"rows that are not among those with targets {present}")
-            found[pattern] = (n - count, rest)
+            found[pattern] = (n - count, rest, left)
         return self._from_dict(self.design, found, max(self.n_dropped - other.n_dropped, 0))
 
     @staticmethod
@@ -243,6 +255,7 @@ class PatternStats:
                 present=self._present_all,
                 counts=self.counts,
                 grams=self.grams,
+                roots=self.roots,
                 n_dropped=np.array(self.n_dropped),
             )
 
@@ -253,7 +266,10 @@ class PatternStats:
             with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 design = Design.from_dict(json.loads(str(file["design"])))
                 patterns = tuple(tuple(bool(v) for v in row) for row in file["present"])
-                return cls(design, patterns, file["counts"], file["grams"], int(file["n_dropped"]))
+                # Files of version 0.1 have no roots.
+                roots: Any = file["roots"] if "roots" in file else None
+                n_dropped = int(file["n_dropped"])
+                return cls(design, patterns, file["counts"], file["grams"], roots, n_dropped)
         except ClaudeError:
             raise
         except UNREADABLE as error:
@@ -281,7 +297,7 @@ def notice_unmeasured(stats: PatternStats) -> None:
 
 
 def _columns_of(table: Table, design: Design) -> tuple[np.ndarray, np.ndarray]:
-    """Descriptors in the order of the design, and modelled targets, NaN where there is none."""
+    """Descriptors and targets in the order of the design, NaN where there is none."""
     lacking = [name for name in design.descriptors if name not in table.descriptors]
     known = [name for name in design.targets if name in table.targets]
     if lacking or not known:
@@ -300,37 +316,27 @@ def _columns_of(table: Table, design: Design) -> tuple[np.ndarray, np.ndarray]:
             "the table was measured in other units than the one the design was made from",
             "convert the column, then condense the table",
         )
-    x = table.x[:, [table.descriptors.index(name) for name in design.descriptors]]
-    y = np.full((len(table), len(design.targets)), np.nan)
-    for name in known:
-        y[:, design.targets.index(name)] = table.y[:, table.targets.index(name)]
+    x, y = table.x, table.y
+    if table.descriptors != design.descriptors:
+        x = x[:, [table.descriptors.index(name) for name in design.descriptors]]
+    if table.targets != design.targets:
+        y = np.full((len(table), len(design.targets)), np.nan)
+        for name in known:
+            y[:, design.targets.index(name)] = table.y[:, table.targets.index(name)]
     design.refuse_missing(x, y, table.labels)
-    return x, design.to_model(y)
+    return x, y
 
 
 def _by_pattern(finite: np.ndarray) -> dict[Pattern, np.ndarray]:
     """Rows of each pattern that is not empty."""
-    packed = np.packbits(finite, axis=1)
-    codes = packed[:, 0].astype(np.int64)
-    for column in packed.T[1:]:  # never larger than the number of rows
-        codes = np.unique(codes * 256 + column, return_inverse=True)[1]
+    codes = np.zeros(len(finite), dtype=np.intp)
+    for j, column in enumerate(finite.T):
+        codes = 2 * codes + column
+        if j % 15 == 14:  # so that they never grow beyond the number of rows, or 2^15
+            codes = np.unique(codes, return_inverse=True)[1]
     found = {}
-    for code in np.unique(codes):
+    for code in np.unique(codes) if finite.shape[1] > 15 else np.flatnonzero(np.bincount(codes)):
         rows = np.flatnonzero(codes == code)
         if finite[rows[0]].any():
             found[tuple(bool(v) for v in finite[rows[0]])] = rows
     return found
-
-
-def _gram(x: np.ndarray, y: np.ndarray, rows: np.ndarray, design: Design) -> np.ndarray:
-    """Sum of z z^T over rows, in chunks that stay in the cache; missing targets are zero."""
-    p, d = len(design.terms), len(design.targets)
-    total, buffer = np.zeros((p + d, p + d)), np.empty((p + d, min(CHUNK, len(rows))))
-    for start in range(0, len(rows), CHUNK):
-        chunk = rows[start : start + CHUNK]
-        z = buffer[:, : len(chunk)]
-        design.phi(x[chunk], out=z[:p])
-        np.copyto(z[p:], y[chunk].T)
-        z[p:][np.isnan(z[p:])] = 0.0
-        total += z @ z.T
-    return (total + total.T) / 2
