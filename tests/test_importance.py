@@ -26,6 +26,9 @@ class Known:
     def batch(self, theta):
         return np.asarray(self.log_density(theta), dtype=float).reshape(len(theta))
 
+    def draw_entries(self, theta, rng):
+        return self.batch(theta), theta[:, :1] + 100.0
+
     def evaluate(self, theta, h=1e-5):
         steps = h * np.eye(self.dims)
         gradient = (self.batch(theta + steps) - self.batch(theta - steps)) / (2 * h)
@@ -197,8 +200,9 @@ def test_a_second_mode_is_seldom_missed():
 def test_resampled_points_are_draws_of_equal_weight():
     found = run(Known(two_modes, 3), spread=4.0)
     rng = np.random.default_rng(0)
-    drawn = found.resample(3000, rng)
+    drawn, entries = found.resample(3000, rng)
     assert drawn.shape == (3000, 3)
+    np.testing.assert_array_equal(entries, drawn[:, :1] + 100.0)  # each stays with its point
     share = (drawn[:, 0] < 0).mean()
     assert abs(share - found.weights[found.points[:, 0] < 0].sum()) < 0.02
     order = drawn[:, 0] < 0

@@ -103,32 +103,35 @@ class CollapsedPosterior:
         """Log density of points (point, dim)."""
         return self._run(theta, np.empty(0))
 
-    def _run(
-        self,
-        theta: np.ndarray,
-        gradient: np.ndarray,
-        free: np.ndarray | None = None,
-        sigma: np.ndarray | None = None,
-    ) -> np.ndarray:
-        values = np.empty(len(theta))
-        free = np.empty((0, self.q)) if free is None else free
-        sigma = np.empty((0, self.d)) if sigma is None else sigma
-        _evaluate(np.ascontiguousarray(theta), self.problem, values, gradient, free, sigma)
-        return values
+    def draw_entries(
+        self, theta: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Log density of points (point, dim), and free entries of R drawn given each."""
+        free = rng.standard_normal((len(theta), self.q))
+        return self._run(theta, np.empty(0), free), free
 
     def draw(self, theta: np.ndarray, rng: np.random.Generator) -> Draws:
         """Draw the corrections given each point (point, dim)."""
-        n, spec = len(theta), self.spec
-        free = rng.standard_normal((n, self.q))
-        sigma = np.empty((n, self.d))
-        self._run(theta, np.empty(0), free, sigma)
+        return self.columns(theta, self.draw_entries(theta, rng)[1])
+
+    def columns(self, theta: np.ndarray, free: np.ndarray) -> Draws:
+        """Columns of the model from points (point, dim) and free entries of R (point, entry)."""
+        n, first = len(theta), self.n_links + self.d
         linkage = np.zeros((n, self.d, self.d))
-        for i, (j, k, _) in enumerate(spec.columns.links):
+        for i, (j, k, _) in enumerate(self.spec.columns.links):
             linkage[:, j, k] = theta[:, i]
-        corrections = np.zeros((n, self.d, len(spec.columns.terms)))
-        entries = np.array(spec.columns.entries, dtype=int).reshape(-1, 2)
-        corrections[:, entries[:, 0], entries[:, 1]] = free
-        return Draws(linkage, sigma, corrections, np.exp(theta[:, self.n_links + self.d :]))
+        sigma = self.problem.floor + np.exp(theta[:, self.n_links : first])
+        corrections = np.zeros((n, self.d, len(self.spec.columns.terms)))
+        corrections[:, self.problem.owner, self.problem.term] = free
+        return Draws(linkage, sigma, corrections, np.exp(theta[:, first:]))
+
+    def _run(
+        self, theta: np.ndarray, gradient: np.ndarray, free: np.ndarray | None = None
+    ) -> np.ndarray:
+        values = np.empty(len(theta))
+        free = np.empty((0, self.q)) if free is None else free
+        _evaluate(np.ascontiguousarray(theta), self.problem, values, gradient, free)
+        return values
 
 
 def _problem(spec: JointGaussian, rows: np.ndarray, gram: np.ndarray) -> Problem:
@@ -263,22 +266,20 @@ def log_posterior(theta, problem, mean, root, gradient, want):  # type: ignore[n
 
 
 @njit(cache=True, error_model="numpy")
-def _evaluate(points, problem, values, gradient, free, sigma):  # type: ignore[no-untyped-def]
+def _evaluate(points, problem, values, gradient, free):  # type: ignore[no-untyped-def]
     """Log density of points; the gradient of the last one and draws of b, unless empty.
 
     One entry for everything, because each would be compiled with all it calls. ``free`` holds
     standard normal numbers, and afterwards draws of b.
     """
-    q, d = len(problem.term), sigma.shape[1]
-    mean, root, linkage, sd = np.empty(q), np.empty((q, q)), np.zeros((d, d)), np.empty(q)
-    slope = np.empty(points.shape[1])
+    q = len(problem.term)
+    mean, root, slope = np.empty(q), np.empty((q, q)), np.empty(points.shape[1])
     want = len(gradient) > 0
     for i in range(len(points)):
         values[i] = log_posterior(points[i], problem, mean, root, slope, want)
         if want:
             gradient[:] = slope
-        if len(sigma) > 0:
+        if len(free) > 0:
             solve_upper(root, free[i])
             for e in range(q):
                 free[i, e] += mean[e]
-            _unpack(points[i], problem, linkage, sigma[i], sd)

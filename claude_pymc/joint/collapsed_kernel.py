@@ -42,13 +42,18 @@ def axpy(target: np.ndarray, factor: float, source: np.ndarray) -> None:
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract"})
-def axpy4(target, source, i, k):  # type: ignore[no-untyped-def]
-    """Row i of ``target`` minus rows k .. k + 3 of ``source``, from column i on."""
-    a, b, c, d = source[k, i], source[k + 1, i], source[k + 2, i], source[k + 3, i]
-    row, one, two = target[i, i:], source[k, i:], source[k + 1, i:]
-    three, four = source[k + 2, i:], source[k + 3, i:]
+def minus4(
+    row: np.ndarray, w: float, x: float, y: float, z: float, rows: np.ndarray, k: int, first: int
+) -> None:
+    """Row minus w, x, y, z times rows k .. k + 3, from their column ``first`` on."""
+    one, two, three, four = (
+        rows[k, first:],
+        rows[k + 1, first:],
+        rows[k + 2, first:],
+        rows[k + 3, first:],
+    )
     for f in range(len(row)):
-        row[f] -= a * one[f] + b * two[f] + c * three[f] + d * four[f]
+        row[f] -= w * one[f] + x * two[f] + y * three[f] + z * four[f]
 
 
 @njit(cache=True, error_model="numpy")
@@ -74,7 +79,7 @@ def factorise(a: np.ndarray) -> bool:
     for i in range(q):
         k = 0
         while k + 4 <= i:
-            axpy4(a, a, i, k)
+            minus4(a[i, i:], a[k, i], a[k + 1, i], a[k + 2, i], a[k + 3, i], a, k, i)
             k += 4
         while k < i:
             axpy(a[i, i:], -a[k, i], a[k, i:])
@@ -112,8 +117,13 @@ def inverse_from(u: np.ndarray) -> np.ndarray:
     q = len(u)
     x = np.zeros((q, q))
     for i in range(q - 1, -1, -1):
-        for k in range(i + 1, q):
+        k = i + 1
+        while k + 4 <= q:
+            minus4(x[i, k:], u[i, k], u[i, k + 1], u[i, k + 2], u[i, k + 3], x, k, k)
+            k += 4
+        while k < q:
             axpy(x[i, k:], -u[i, k], x[k, k:])
+            k += 1
         x[i, i] = 1.0
         for f in range(i, q):
             x[i, f] /= u[i, i]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -80,6 +81,7 @@ def tree_of(
     return tree
 
 
+@cache
 def versions() -> dict[str, str]:
     """Versions of the packages a posterior depends on."""
     found = {}

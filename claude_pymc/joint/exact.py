@@ -51,8 +51,7 @@ def draw_exact(
     rng = np.random.default_rng(seed)
     density = CollapsedPosterior(spec, **arrays_of(spec, stats))
     found = importance_sample(density, density.starts(STARTS, rng), draws * chains, rng)
-    theta = found.resample(draws * chains, rng)
-    drawn = density.draw(theta, rng)
+    drawn = density.columns(*found.resample(draws * chains, rng))
     columns = [v.reshape(chains, draws, *v.shape[1:]) for v in drawn]
     others = {"scale": (("group",), columns[3])} if density.n_scales else {}
     posterior = posterior_dataset(spec, columns[0], columns[1], columns[2], others)

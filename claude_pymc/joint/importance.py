@@ -47,6 +47,12 @@ class Density(Protocol):
         """Log density of points (point, dim)."""
         ...
 
+    def draw_entries(
+        self, theta: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Log density of points, and a draw of what is integrated out given each."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Weighted:
@@ -55,6 +61,8 @@ class Weighted:
     Parameters
     ----------
     points : array (point, dim)
+    entries : array (point, entry)
+        Draws of what the density has integrated out, given each point.
     weights : array (point)
         Pareto-smoothed, of sum one.
     k_hat : float
@@ -68,6 +76,7 @@ class Weighted:
     """
 
     points: np.ndarray
+    entries: np.ndarray
     weights: np.ndarray
     k_hat: float
     ess: float
@@ -80,9 +89,10 @@ class Weighted:
         """Effective draws per draw."""
         return self.ess / len(self.points)
 
-    def resample(self, number: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw points with equal weights, in random order."""
-        return self.points[rng.permutation(systematic(self.weights, number, rng))]
+    def resample(self, number: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw points, with their entries, with equal weights, in random order."""
+        chosen = rng.permutation(systematic(self.weights, number, rng))
+        return self.points[chosen], self.entries[chosen]
 
 
 def importance_sample(
@@ -122,7 +132,7 @@ def importance_sample(
         if further or best < POOR:
             best = _weigh(counting, kept, ROUNDS[0], rng).share
         size = int(np.clip(math.ceil(1.1 * wanted / best), 200, 20 * wanted + 200))
-        found = _weigh(counting, kept, size, rng)
+        found = _weigh(counting, kept, size, rng, last=True)
         if found.k_hat < K_HAT and found.ess > 0.5 * wanted:
             break
     return replace(found, evaluations=counting.count)
@@ -143,11 +153,28 @@ class _Counting:
         values = self.density.batch(theta)
         return np.where(np.isfinite(values), values, -np.inf)
 
+    def draw_entries(
+        self, theta: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        self.count += len(theta)
+        values, entries = self.density.draw_entries(theta, rng)
+        return np.where(np.isfinite(values), values, -np.inf), entries
 
-def _weigh(density: _Counting, mixture: Mixture, size: int, rng: np.random.Generator) -> Weighted:
-    """Draw from the proposal and weigh."""
+
+def _weigh(
+    density: _Counting,
+    mixture: Mixture,
+    size: int,
+    rng: np.random.Generator,
+    *,
+    last: bool = False,
+) -> Weighted:
+    """Draw from the proposal and weigh; the last draws come with what was integrated out."""
     points = mixture.draw(size, rng)
-    values = density.batch(points)
+    if last:
+        values, entries = density.draw_entries(points, rng)
+    else:
+        values, entries = density.batch(points), np.empty((size, 0))
     ratio = values - mixture.log_density(points)
     weights, k_hat = smoothed(ratio)
     top = ratio.max()
@@ -155,7 +182,7 @@ def _weigh(density: _Counting, mixture: Mixture, size: int, rng: np.random.Gener
     se = float(raw.std(ddof=1) / raw.mean() / math.sqrt(len(raw)))
     ess = float(1.0 / np.square(weights).sum())
     log_evidence = float(np.log(raw.mean()) + top)
-    return Weighted(points, weights, k_hat, ess, log_evidence, se, 0)
+    return Weighted(points, entries, weights, k_hat, ess, log_evidence, se, 0)
 
 
 def smoothed(ratio: np.ndarray) -> tuple[np.ndarray, float]:
@@ -180,15 +207,29 @@ def _laplace(density: _Counting, starts: np.ndarray) -> Mixture:
             return np.inf, np.zeros_like(theta)
         return -value, -gradient
 
+    def known(theta: np.ndarray) -> bool:
+        return any(np.square(scale @ (theta - mode)).sum() < 1.0 for mode, scale in near)
+
+    def arrived(theta: np.ndarray) -> None:
+        if known(theta):
+            raise StopIteration
+
+    near: list[tuple[np.ndarray, np.ndarray]] = []
     for start in starts[order]:
-        result = minimize(negative, start, jac=True, method="L-BFGS-B", options={"gtol": 1e-3})
+        result = minimize(
+            negative,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            callback=arrived,
+            options={"gtol": 1e-3},
+        )
         highest = max((value for value, *_ in found), default=-np.inf)
-        if not np.isfinite(result.fun) or -result.fun < highest - FAR:
+        if not np.isfinite(result.fun) or -result.fun < highest - FAR or known(result.x):
             continue
-        near = [np.square(np.linalg.solve(root, result.x - x)).sum() for _, x, root in found]
-        if near and min(near) < 1.0:
-            continue
-        found.append((-result.fun, result.x, _curvature(density, result.x)))
+        root = _curvature(density, result.x)
+        near.append((result.x, np.linalg.inv(root)))
+        found.append((-result.fun, result.x, root))
     heights = np.array([value + np.log(np.diag(root)).sum() for value, _, root in found])
     shares = np.exp(heights - logsumexp(heights)) + 0.05
     means, roots = (np.array([one[i] for one in found]) for i in (1, 2))
@@ -216,7 +257,7 @@ def _explored(
     """Mixture fitted to where an ensemble of walkers went, by stretches and by differences."""
     half = walkers // 2
     # Two halves of walkers, each moved along directions that the other one gives.
-    x = np.stack([found.resample(half, rng), mixture.draw(half, rng)])
+    x = np.stack([found.resample(half, rng)[0], mixture.draw(half, rng)])
     x = rng.permutation(x.reshape(walkers, -1)).reshape(2, half, -1)
     values = np.stack([density.batch(one) for one in x])
     n, kept = x.shape[2], []

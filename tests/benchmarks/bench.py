@@ -58,7 +58,7 @@ def drawing(problem: problems.Problem, wanted: int, seed: int = 0) -> float:
     rng = np.random.default_rng(seed)
     density = CollapsedPosterior(problem.spec, **arrays_of(problem.spec, problem.stats))
     found = importance_sample(density, density.starts(STARTS, rng), wanted, rng)
-    density.draw(found.resample(wanted, rng), rng)
+    density.columns(*found.resample(wanted, rng))
     assert found.k_hat < 0.7
     return found.ess
 
