@@ -98,8 +98,13 @@ def _decimal_comma_to_point(cells: pd.DataFrame, source: str) -> pd.DataFrame:
     return cells.where(~comma, stripped.map(lambda cell: cell.replace(",", ".")))
 
 
-def numeric_columns(frame: pd.DataFrame, columns: tuple[str, ...], source: str) -> np.ndarray:
-    """Return the named columns as numbers (row, column), NaN where a cell is missing."""
+def numeric_columns(
+    frame: pd.DataFrame, columns: tuple[str, ...], source: str, row: str = "line"
+) -> np.ndarray:
+    """Return the named columns as numbers (row, column), NaN where a cell is missing.
+
+    An error names a cell by the index of the frame, which counts what ``row`` says.
+    """
     names = [str(name) for name in frame.columns]
     for column in columns:
         if names.count(column) != 1:
@@ -121,12 +126,12 @@ def numeric_columns(frame: pd.DataFrame, columns: tuple[str, ...], source: str) 
         if cells.dtype.kind in "fiu":
             values[:, j] = cells.to_numpy(dtype=np.float64, na_value=np.nan)
             continue
-        for i, cell in enumerate(cells):
-            values[i, j] = _number(cell, frame.index[i], column, source)
+        for i, (at, cell) in enumerate(zip(frame.index, cells, strict=True)):
+            values[i, j] = _number(cell, f"{row} {at}", column, source)
     return values
 
 
-def _number(cell: object, row: object, column: str, source: str) -> float:
+def _number(cell: object, place: str, column: str, source: str) -> float:
     """Read one cell: a number, or missing."""
     text = "" if cell is None else str(cell).strip()
     if text.lower() in MISSING:
@@ -141,14 +146,14 @@ def _number(cell: object, row: object, column: str, source: str) -> float:
             cause = "a decimal comma in a file whose cells are separated by commas"
         raise TableError(
             f"a number or an empty cell in column {column!r}",
-            f"{text!r} in line {row} of {source}",
+            f"{text!r} in {place} of {source}",
             cause,
             "correct the cell, or leave it empty if the value was not measured",
         )
     if np.isinf(value):
         raise TableError(
             f"a finite number in column {column!r}",
-            f"{text!r} in line {row} of {source}",
+            f"{text!r} in {place} of {source}",
             "a division by zero or an overflow upstream",
             "correct the cell, or leave it empty if the value was not measured",
         )

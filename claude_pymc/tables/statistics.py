@@ -24,6 +24,7 @@ import numpy as np
 from claude_pymc.errors import ClaudeError, Notice, StatisticsError, TableError
 from claude_pymc.tables.design import Design
 from claude_pymc.tables.gram import condense, less, root_of, triangle
+from claude_pymc.tables.sources import FromSources, notice_dropped
 from claude_pymc.tables.table import Table
 
 Pattern = tuple[bool, ...]
@@ -32,7 +33,7 @@ UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile, zl
 
 
 @dataclass(frozen=True, eq=False)
-class PatternStats:
+class PatternStats(FromSources):
     """Counts and Gram matrices by pattern, under one frozen design.
 
     Parameters
@@ -95,17 +96,17 @@ class PatternStats:
         TableError
             If the table lacks a descriptor or all targets of the design, or a descriptor is NaN.
         """
+        stats = cls._condense(table, design)
+        notice_dropped(stats, stacklevel=3)
+        return stats
+
+    @classmethod
+    def _condense(cls, table: Table, design: Design) -> PatternStats:
+        """Condense without a notice, as one part of many."""
         x, y = _columns_of(table, design)
         z = np.hstack([x, y]) if design.missing_descriptors else y
         by_pattern = _by_pattern(np.isfinite(z))
         n_dropped = len(table) - sum(len(rows) for rows in by_pattern.values())
-        if n_dropped:
-            warnings.warn(
-                f"{n_dropped} of {len(table)} rows have no "
-                f"{'value' if design.missing_descriptors else 'target'} and were left out",
-                Notice,
-                2,
-            )
         found = {
             pattern: (len(rows), *condense(design, x, y, rows))
             for pattern, rows in by_pattern.items()
