@@ -112,10 +112,9 @@ def solve_lower(u: np.ndarray, x: np.ndarray) -> None:
 
 
 @njit(cache=True, error_model="numpy")
-def inverse_from(u: np.ndarray) -> np.ndarray:
-    """(U'U)^-1."""
+def inverse_upper(u: np.ndarray, x: np.ndarray) -> None:
+    """Fill ``x``, zero before, with U^-1, row by row from the last."""
     q = len(u)
-    x = np.zeros((q, q))
     for i in range(q - 1, -1, -1):
         k = i + 1
         while k + 4 <= q:
@@ -127,7 +126,27 @@ def inverse_from(u: np.ndarray) -> np.ndarray:
         x[i, i] = 1.0
         for f in range(i, q):
             x[i, f] /= u[i, i]
-    return np.dot(x, x.T.copy())
+
+
+@njit(cache=True, error_model="numpy")
+def inverse_from(u: np.ndarray) -> np.ndarray:
+    """(U'U)^-1, symmetric, by blocks of rows from the last: products of matrices do most."""
+    q = len(u)
+    x, found = np.zeros((q, q)), np.empty((q, q))
+    stop = q
+    while stop > 0:
+        start = max(stop - SMALL, 0)
+        own = np.zeros((stop - start, stop - start))
+        inverse_upper(u[start:stop, start:stop].copy(), own)
+        x[start:stop, start:stop] = own
+        if stop < q:
+            right = np.dot(u[start:stop, stop:].copy(), x[stop:, stop:].copy())
+            x[start:stop, stop:] = -np.dot(own, right)
+        block = np.dot(x[start:, start:].copy(), x[start:stop, start:].copy().T)
+        found[start:, start:stop] = block
+        found[start:stop, start:] = block.T
+        stop = start
+    return found
 
 
 @njit(cache=True, error_model="numpy")
