@@ -10,7 +10,7 @@ export MKL_NUM_THREADS := 1
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test slow calibration accuracy lint notebooks clean distclean
+.PHONY: help install demo test slow calibration bench accuracy lint notebooks clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,9 @@ slow: install ## statistical tests: calibration of six models, the studies of mo
 
 calibration: install ## simulation-based calibration with 300 data sets each (an hour), into out/
 	$(BIN)/python tests/calibrate_all.py 300
+
+bench: install ## speed beside plain PyMC, nutpie and NumPyro (minutes), into out/bench.csv
+	$(BIN)/python tests/benchmarks/bench.py
 
 accuracy: install ## elements: this package beside three peers, on the same folds
 	$(BIN)/python tests/elements_accuracy.py

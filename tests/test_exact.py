@@ -14,9 +14,11 @@ from test_sampling import tiny
 import claude_pymc as cp
 from claude_pymc.errors import Notice, PosteriorWarning, SamplingError, SpecError, StatisticsError
 from claude_pymc.joint import exact, sampling
+from claude_pymc.joint.collapsed import CollapsedPosterior
 from claude_pymc.joint.convergence import K_HAT, convergence
 from claude_pymc.joint.density import entry_sd
 from claude_pymc.joint.exact import draw_exact, evidence
+from claude_pymc.joint.inputs import arrays_of
 from claude_pymc.joint.nuts import NutsSampler
 from claude_pymc.joint.sampling import Sampler, sample
 from claude_pymc.joint.simulate import draw_prior, named_truth
@@ -257,3 +259,27 @@ def test_what_is_resampled_keeps_the_columns_in_step(trees):
     r = draws["corrections"].sel(target="exp", basis="1").to_numpy()
     # exp = c sim + R: of rows with a mean of sim near 1, c and R have opposite errors.
     assert np.corrcoef(c.ravel(), r.ravel())[0, 1] < -0.5
+
+
+@pytest.mark.parametrize(("entries", "shown"), [(1, True), (10**6, False)])
+def test_long_runs_say_where_they_are(monkeypatch, capsys, entries, shown):
+    monkeypatch.setattr("claude_pymc.joint.collapsed.CHEAP", entries)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as in a terminal
+    spec, stats = CASES["shrinkage"]
+    silent, _ = draw_exact(spec, stats, seed=0, **SMALL)
+    assert capsys.readouterr() == ("", "")
+    spoken, _ = draw_exact(spec, stats, seed=0, **SMALL, progress=True)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert ("exact draws" in err) == shown
+    xr.testing.assert_equal(silent["posterior"].dataset, spoken["posterior"].dataset)
+
+
+def test_stages_are_told_in_order():
+    spec, stats = CASES["shrinkage"]
+    density = CollapsedPosterior(spec, **arrays_of(spec, stats))
+    rng, told = np.random.default_rng(0), []
+    exact.importance_sample(density, density.starts(20, rng), 200, rng, told.append)
+    assert told[:2] == ["ascent 1 of 12", "ascent 2 of 12"]
+    assert "round 1 of adaptation, 500 draws" in told
+    assert told[-1].startswith("last ")

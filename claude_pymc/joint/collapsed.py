@@ -265,7 +265,7 @@ def log_posterior(theta, problem, mean, root, gradient, want):  # type: ignore[n
     return value
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", nogil=True)
 def _evaluate(points, problem, values, gradient, free):  # type: ignore[no-untyped-def]
     """Log density of points; the gradient of the last one and draws of b, unless empty.
 

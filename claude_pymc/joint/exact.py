@@ -12,6 +12,8 @@ designs of different scaling.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +33,13 @@ MOST_DIMS = 15
 
 
 def draw_exact(
-    spec: JointGaussian, stats: PatternStats, *, draws: int, chains: int, seed: int
+    spec: JointGaussian,
+    stats: PatternStats,
+    *,
+    draws: int,
+    chains: int,
+    seed: int,
+    progress: bool = False,
 ) -> tuple[xr.DataTree, str]:
     """Draw from the posterior, and say why the draws should not be used, if so.
 
@@ -42,6 +50,8 @@ def draw_exact(
     draws, chains : int
         Independent draws are dealt out to ``chains``, for tools that expect chains.
     seed : int
+    progress : bool
+        Show the stage, where there are so many entries that draws take seconds.
 
     Returns
     -------
@@ -50,7 +60,9 @@ def draw_exact(
     """
     rng = np.random.default_rng(seed)
     density = CollapsedPosterior(spec, **arrays_of(spec, stats))
-    found = importance_sample(density, density.starts(STARTS, rng), draws * chains, rng)
+    starts = density.starts(STARTS, rng)
+    with _shown(progress and not density.exploring) as stage:
+        found = importance_sample(density, starts, draws * chains, rng, stage)
     drawn = density.columns(*found.resample(draws * chains, rng))
     columns = [v.reshape(chains, draws, *v.shape[1:]) for v in drawn]
     others = {"scale": (("group",), columns[3])} if density.n_scales else {}
@@ -65,6 +77,18 @@ def draw_exact(
     if spec.prior.proper:
         attrs |= {"log_evidence": found.log_evidence, "log_evidence_se": found.log_evidence_se}
     return tree_of(spec, stats, posterior, None, attrs), _distrust(found, draws * chains)
+
+
+@contextmanager
+def _shown(progress: bool) -> Iterator[Callable[[str], None]]:
+    """Yield what is told the name of each stage."""
+    if not progress:
+        yield lambda name: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("exact draws") as status:
+        yield lambda name: status.update(f"exact draws: {name}")
 
 
 def _distrust(found: Weighted, wanted: int) -> str:
@@ -103,7 +127,12 @@ class Evidence:
 
 
 def evidence(
-    spec: JointGaussian, stats: PatternStats, *, draws: int = 4000, seed: int = 0
+    spec: JointGaussian,
+    stats: PatternStats,
+    *,
+    draws: int = 4000,
+    seed: int = 0,
+    progress: bool = False,
 ) -> Evidence:
     r"""Log marginal likelihood of a specification with a proper prior.
 
@@ -120,6 +149,8 @@ def evidence(
     draws : int
         Effective draws aimed at; the error falls with their square root.
     seed : int
+    progress : bool
+        Show the stage, where there are so many entries that draws take seconds.
 
     Returns
     -------
@@ -150,7 +181,9 @@ def evidence(
         )
     rng = np.random.default_rng(seed)
     density = CollapsedPosterior(spec, **data_of(spec, stats))
-    found = importance_sample(density, density.starts(STARTS, rng), draws, rng)
+    starts = density.starts(STARTS, rng)
+    with _shown(progress and not density.exploring) as stage:
+        found = importance_sample(density, starts, draws, rng, stage)
     if not found.k_hat <= K_HAT:
         warnings.warn(
             f"k-hat of the importance weights is {found.k_hat:.2f}, above {K_HAT}: the evidence "

@@ -15,6 +15,7 @@ Walkers: Goodman, Weare, Comm. App. Math. Comp. Sci. 5, 65 (2010); ter Braak, St
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -96,7 +97,11 @@ class Weighted:
 
 
 def importance_sample(
-    density: Density, starts: np.ndarray, wanted: int, rng: np.random.Generator
+    density: Density,
+    starts: np.ndarray,
+    wanted: int,
+    rng: np.random.Generator,
+    stage: Callable[[str], None] = lambda name: None,
 ) -> Weighted:
     """Draw until about ``wanted`` effective draws are there, or say by k-hat that it failed.
 
@@ -108,11 +113,14 @@ def importance_sample(
     wanted : int
         Effective number of draws.
     rng : Generator
+    stage : callable
+        Told the name of each stage, for a progress display.
     """
     counting = _Counting(density)
-    mixture = _laplace(counting, starts)
+    mixture = _laplace(counting, starts, stage)
     best, kept = 0.0, mixture
-    for size in ROUNDS:
+    for number, size in enumerate(ROUNDS, 1):
+        stage(f"round {number} of adaptation, {size} draws")
         found = _weigh(counting, mixture, size, rng)
         if found.share > best:
             best, kept = found.share, mixture
@@ -125,6 +133,7 @@ def importance_sample(
     for further in range(3):
         if density.exploring and (further or best < POOR):
             walkers = (1 + (further == 2)) * WALKERS
+            stage(f"{walkers} walkers explore what is left")
             kept = _explored(counting, found, kept, walkers, rng)
         elif further:
             kept = kept.extended(found.points, found.weights)
@@ -132,6 +141,7 @@ def importance_sample(
         if further or best < POOR:
             best = _weigh(counting, kept, ROUNDS[0], rng).share
         size = int(np.clip(math.ceil(1.1 * wanted / best), 200, 20 * wanted + 200))
+        stage(f"last {size} draws")
         found = _weigh(counting, kept, size, rng, last=True)
         if found.k_hat < K_HAT and found.ess > 0.5 * wanted:
             break
@@ -196,7 +206,7 @@ def smoothed(ratio: np.ndarray) -> tuple[np.ndarray, float]:
     return weights / weights.sum(), float(k_hat)
 
 
-def _laplace(density: _Counting, starts: np.ndarray) -> Mixture:
+def _laplace(density: _Counting, starts: np.ndarray, stage: Callable[[str], None]) -> Mixture:
     """Student-t distributions at the modes that the best starts lead to."""
     order = np.argsort(-density.batch(starts))[:BEST_STARTS]
     found: list[tuple[float, np.ndarray, np.ndarray]] = []
@@ -215,7 +225,8 @@ def _laplace(density: _Counting, starts: np.ndarray) -> Mixture:
             raise StopIteration
 
     near: list[tuple[np.ndarray, np.ndarray]] = []
-    for start in starts[order]:
+    for number, start in enumerate(starts[order], 1):
+        stage(f"ascent {number} of {len(order)}")
         result = minimize(
             negative,
             start,

@@ -145,7 +145,7 @@ class Sampler:
         dims = CollapsedPosterior(self.spec, **data).dims
         reason = f"{dims} dimensions remain, more than {MOST_DIMS}"
         if dims <= MOST_DIMS:
-            tree, reason = draw_exact(self.spec, stats, **settings)
+            tree, reason = draw_exact(self.spec, stats, **settings, progress=progress)
             if not reason:
                 return tree
         if self.method == "exact":

@@ -72,3 +72,16 @@ def million(n: int = 10**6, seed: int = 0) -> Problem:
         ranges={"sim": (-1.0, 5.0)},
     )
     return Problem(table, cp.JointGaussian(design))
+
+
+def collinear(n: int = 10**6, seed: int = 0) -> Problem:
+    """A million rows in which two descriptors are the same to two parts in ten million."""
+    rng = np.random.default_rng(seed)
+    a, c, noise = rng.uniform(-1, 1, (3, n))
+    x = np.column_stack([a, a + 1.8e-7 * noise, c])
+    y = 1 + a - 2 * c + 0.5 * a * c + 0.1 * rng.standard_normal(n)
+    terms = [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [0, 1, 1], [0, 0, 2]]
+    bounds = dict.fromkeys("abc", (-1.0, 1.0))
+    design = cp.Design.from_bounds(bounds, ["y"], cp.Polynomial(exponents=terms))
+    table = cp.Table(list("abc"), ["y"], x, y[:, None])
+    return Problem(table, cp.JointGaussian(design, prior=cp.FlatPrior()))
