@@ -152,3 +152,33 @@ def test_draws_without_sampler_statistics(idata):
 def test_no_posterior(draws):
     with pytest.raises(SamplingError, match="group 'posterior'"):
         convergence(draws)
+
+
+def exact(idata, k_hat=0.2, ess=2000.0):
+    """The same draws, said to be exact."""
+    found = idata.copy()
+    del found["sample_stats"]
+    found.attrs |= {"k_hat": k_hat, "importance_ess": ess}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("verdict", "name"),
+    [
+        ({}, None),
+        ({"k_hat": 0.71}, "k-hat"),
+        ({"k_hat": np.nan}, "k-hat"),
+        ({"ess": 399.0}, "ESS of the weights"),
+    ],
+)
+def test_exact_draws_are_judged_by_their_weights(idata, verdict, name):
+    sigma_of(idata)[0] += 10.0  # no chain has to agree with another: they were dealt out
+    assert "R-hat, largest" in failed(idata)
+    assert failed(exact(idata, **verdict)) == ([name] if name else [])
+
+
+@pytest.mark.parametrize("value", [1.0, np.nan])
+def test_exact_draws_that_are_stuck(idata, value):
+    sigma_of(idata)[..., 1] = value
+    (check,) = [check for check in convergence(exact(idata)) if not check.passed]
+    assert "sigma" in str(check) and "does not" in str(check)

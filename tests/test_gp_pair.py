@@ -1,16 +1,12 @@
 """Fifty cheap and two dear points of a process that is not in the prior: intervals and peers."""
 
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from gp_pair import REPORT, ours, problem, summary
 
 BENCHMARKS = Path(__file__).parent / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
-
-from gp_pair import REPORT, ours, problem, summary  # noqa: E402
-
 pytestmark = pytest.mark.slow
 
 

@@ -45,7 +45,10 @@ class Check:
 
 
 def convergence(idata: Any) -> tuple[Check, ...]:
-    """Check R-hat, effective sample sizes, divergences and E-BFMI of a posterior.
+    """Check R-hat, effective sample sizes, divergences and E-BFMI of chains, or exact draws.
+
+    Exact draws are independent and dealt out to chains: what can be wrong with them are the
+    importance weights, so that k-hat and the effective size of those are checked instead.
 
     Parameters
     ----------
@@ -58,6 +61,8 @@ def convergence(idata: Any) -> tuple[Check, ...]:
         If there is no posterior group.
     """
     names, draws = _watched(idata)
+    if "k_hat" in idata.attrs:
+        return _weights(idata.attrs, names, draws)
     rhat, bulk, tail = _rhat_and_ess(draws)
     more = "draw more (draws=...), or simplify the corrections"
     checks = [
@@ -69,8 +74,6 @@ def convergence(idata: Any) -> tuple[Check, ...]:
             "ESS tail, least", tail, names, f"at least {ESS:g}", tail >= ESS, np.nanargmin, more
         ),
     ]
-    if "k_hat" in idata.attrs:
-        checks += _weights(idata.attrs)
     if "sample_stats" in idata.children:
         stats = idata["sample_stats"].dataset
         if "diverging" in stats:
@@ -101,14 +104,21 @@ def convergence(idata: Any) -> tuple[Check, ...]:
     return tuple(checks)
 
 
-def _weights(attrs: Any) -> list[Check]:
-    """Judge the importance weights behind draws of method "exact"."""
+def _weights(attrs: Any, names: list[str], draws: np.ndarray) -> tuple[Check, ...]:
+    """Judge draws (quantity, chain, draw) of method "exact" by their importance weights."""
     k_hat, ess = float(attrs["k_hat"]), float(attrs["importance_ess"])
-    advice = "use method='nuts'"
-    return [
-        Check("k-hat", f"{k_hat:.2f}", f"at most {K_HAT}", k_hat <= K_HAT, advice),
+    stuck = _stuck(draws)
+    shown = f"{names[int(stuck.argmax())]} does not" if stuck.any() else "all do"
+    return (
+        Check("k-hat", f"{k_hat:.2f}", f"at most {K_HAT}", k_hat <= K_HAT, "use method='nuts'"),
         Check("ESS of the weights", f"{ess:.0f}", f"at least {ESS:g}", ess >= ESS, "draw more"),
-    ]
+        Check("draws vary", shown, "every quantity", not stuck.any(), "use method='nuts'"),
+    )
+
+
+def _stuck(draws: np.ndarray) -> np.ndarray:
+    """Say of which quantities (quantity, chain, draw) there is one value, or one not finite."""
+    return ~np.isfinite(draws).all(axis=(1, 2)) | (np.ptp(draws, axis=(1, 2)) == 0.0)
 
 
 def _watched(idata: Any) -> tuple[list[str], np.ndarray]:
@@ -159,9 +169,8 @@ def _rhat_and_ess(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
             )
 
     figures = over("rank", "rhat"), over("bulk", "ess"), over("tail", "ess")
-    stuck = ~np.isfinite(draws).all(axis=(1, 2)) | (np.ptp(draws, axis=(1, 2)) == 0.0)
     for figure in figures:
-        figure[stuck] = np.nan  # not a number, or one value in all chains: never a pass
+        figure[_stuck(draws)] = np.nan  # not a number, or one value in all chains: never a pass
     return figures
 
 

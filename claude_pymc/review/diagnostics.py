@@ -45,7 +45,7 @@ class Diagnostics:
 
 
 def diagnose(idata: Any) -> Diagnostics:
-    """Check R-hat, effective sample sizes, divergences and E-BFMI of a posterior.
+    """Check R-hat, effective sample sizes and divergences, or the weights of exact draws.
 
     Parameters
     ----------
