@@ -8,6 +8,7 @@ import pytest
 from sklearn.preprocessing import PolynomialFeatures
 
 from claude_pymc.errors import DesignError
+from claude_pymc.tables import basis as bases
 from claude_pymc.tables.basis import Polynomial, Sine, basis_from_dict
 
 
@@ -106,3 +107,16 @@ def test_bases_round_trip(basis):
 def test_an_unknown_kind_is_refused():
     with pytest.raises(DesignError, match=r"kind \['polynomial', 'sine'\]\n +got 'spline'"):
         basis_from_dict({"kind": "spline"})
+
+
+@pytest.mark.parametrize("n", [10, bases.MANY])
+def test_sines_of_few_and_of_many_rows(n):
+    rng = np.random.default_rng(0)
+    turns = np.concatenate([rng.uniform(-3, 3, n - 9), np.arange(-4, 5) / 8])[:, None]
+    exact = turns.astype(np.longdouble) * 2 * np.arctan2(np.longdouble(0), np.longdouble(-1))
+    expected = [np.sin(order * exact[:, 0]) for order in range(1, 7)]
+    phi = Sine(order=6).expand(turns)
+    np.testing.assert_allclose(phi[:, 0], 1.0, rtol=0)
+    # The recursion for order n loses about n^2 of the round-off of the first.
+    np.testing.assert_allclose(phi[:, 1:].T, expected, rtol=0, atol=4e-14)
+    np.testing.assert_allclose(phi[:, 1], expected[0], rtol=0, atol=3e-15)

@@ -43,6 +43,7 @@ MAY_DEFER = ("", "cli")  # the root loads its public names lazily, the command i
 DEFERRED = {
     ("claude_pymc.joint.sampling", "claude_pymc.joint.nuts"),
     ("claude_pymc.joint.nuts", "claude_pymc.joint.numpyro_backend"),
+    ("claude_pymc.tables.basis", "claude_pymc.tables.turns"),
 }
 HEAVY = "pandas xarray pymc pytensor arviz matplotlib scipy numba nutpie jax".split()
 MAX_LINES = 400

@@ -18,6 +18,7 @@ import numpy as np
 from claude_pymc.errors import DesignError
 
 Orders = tuple[tuple[int, ...], ...]
+MANY = 2048  # rows for which loading numba pays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,16 +212,27 @@ class Sine(Basis):
         factors = np.empty((highest + 1, len(u)))
         factors[0] = 1.0
         if highest:
-            angle = 2 * np.pi * u
-            np.sin(angle, out=factors[1])
+            cosine = np.empty(len(u))
+            _sine_and_cosine(u, factors[1], cosine)
         if highest > 1:
             # sin (n + 1) a = 2 cos a sin n a - sin (n - 1) a
-            double, before = 2 * np.cos(angle), np.zeros(len(u))
-            for n in range(2, highest + 1):
+            double = np.multiply(2, cosine, out=cosine)
+            np.multiply(double, factors[1], out=factors[2])
+            for n in range(3, highest + 1):
                 np.multiply(double, factors[n - 1], out=factors[n])
-                factors[n] -= before
-                before = factors[n - 1]
+                factors[n] -= factors[n - 2]
         return factors
+
+
+def _sine_and_cosine(turns: np.ndarray, sine: np.ndarray, cosine: np.ndarray) -> None:
+    """Fill sin(2 pi u) and cos(2 pi u)."""
+    if len(turns) >= MANY:
+        from claude_pymc.tables.turns import sine_and_cosine
+
+        sine_and_cosine(turns, sine, cosine)
+        return
+    np.sin(2 * np.pi * turns, out=sine)
+    np.cos(2 * np.pi * turns, out=cosine)
 
 
 class _Step(NamedTuple):

@@ -19,7 +19,8 @@ from scipy.linalg.blas import dtrsm
 
 from claude_pymc.tables.design import Design
 
-CHUNK = 2048  # rows whose z stays in the cache
+CHUNK = 8192  # rows whose z stays in the cache
+FEW = 1024  # rows up to which their QR decomposition costs nothing
 # Eigenvalues of a Gram matrix below this share of the largest are the round-off of its sums.
 ROUND_OFF = 1e-13
 # Least eigenvalue of C, scaled to a diagonal of one, from which its Cholesky factor will do.
@@ -42,7 +43,7 @@ def condense(
         Rows of the pattern, ascending. Columns of what is missing in it are zero.
     """
     source = _Rows(design, x, y, rows)
-    if len(rows) <= CHUNK:
+    if len(rows) <= min(FEW, CHUNK):
         z = next(source.chunks())
         return _symmetric(z @ z.T), triangle(z.T)
     gram = _symmetric(sum(z @ z.T for z in source.chunks()))
