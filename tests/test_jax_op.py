@@ -16,6 +16,7 @@ from claude_pymc.joint.jax_op import log_likelihood, value_and_gradients  # noqa
 from claude_pymc.joint.model import build_model  # noqa: E402
 from claude_pymc.joint.nuts import NutsSampler  # noqa: E402
 from claude_pymc.joint.ops import MISFIT  # noqa: E402
+from claude_pymc.joint.settings import Settings  # noqa: E402
 from claude_pymc.joint.spec import JointGaussian  # noqa: E402
 from claude_pymc.tables.basis import Polynomial  # noqa: E402
 from claude_pymc.tables.design import Design  # noqa: E402
@@ -183,8 +184,8 @@ def numpyro_model(spec):
 
 
 def draw(model, spec, stats, seed, **changed):
-    settings = LENGTHS | {"accept": 0.95, "progress": False} | changed
-    return model.draw(data_of(spec, stats), seed=seed, **settings)
+    settings = Settings(**LENGTHS | {"seed": seed, "accept": 0.95} | changed)
+    return model.draw(data_of(spec, stats), settings)
 
 
 @pytest.fixture(scope="module")
@@ -196,8 +197,7 @@ def ours(numpyro_model, spec, stats):
 def nutpie_raw(spec, stats):
     pytest.importorskip("nutpie")
     sampler = NutsSampler(spec, "nutpie")
-    sizes = LENGTHS.values()
-    return sampler._nutpie(data_of(spec, stats), *sizes, 2, 0.95, False)
+    return sampler._nutpie(data_of(spec, stats), Settings(**LENGTHS, seed=2, accept=0.95))
 
 
 @pytest.fixture(scope="module")
@@ -305,9 +305,9 @@ def test_data_of_a_model_may_be_given_or_left_and_one_chain_is_enough():
     numpyro_backend = pytest.importorskip("claude_pymc.joint.numpyro_backend")
     sampler = numpyro_backend.NumpyroModel(other_model(9.5), ["twice", "x"])
     data = {"rows": np.zeros((1, 1)), "gram": np.zeros((1, 1, 1))}
-    settings = {"draws": 1030, "tune": 170, "chains": 1, "accept": 0.8, "progress": False}
+    settings = Settings(draws=1030, tune=170, chains=1, seed=0, accept=0.8)
     for given, mean in (({}, 2.0), ({"shift": np.array(-3.0)}, -3.0)):
-        found = sampler.draw(data | given, seed=0, **settings)["posterior"]
+        found = sampler.draw(data | given, settings)["posterior"]
         assert found["twice"].dims == ("chain", "draw", "place")
         assert found["x"].shape == (1, 1030, 2)
         np.testing.assert_allclose(found["twice"], 2 * found["x"], rtol=1e-12)
@@ -319,4 +319,4 @@ def test_chains_that_cannot_start_are_refused():
     sampler = numpyro_backend.NumpyroModel(other_model(12.0), ["x"])
     data = {"rows": np.zeros((1, 1)), "gram": np.zeros((1, 1, 1))}
     with pytest.raises(SamplingError, match="a finite density where chains start"):
-        sampler.draw(data, draws=4, tune=1, chains=2, seed=0, accept=0.8, progress=False)
+        sampler.draw(data, Settings(draws=4, tune=1, chains=2, seed=0, accept=0.8))
