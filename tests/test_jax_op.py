@@ -8,26 +8,26 @@ from arviz_stats.base import array_stats
 from oracle import exact_log_likelihood, random_columns
 from test_ops import NEEDS_CXX, compiled, dyadic_statistics
 
-jax = pytest.importorskip("jax")
+from claude_pymc.errors import SamplingError
+from claude_pymc.joint.inputs import data_of
+from claude_pymc.joint.model import build_model
+from claude_pymc.joint.nuts import NutsSampler
+from claude_pymc.joint.ops import MISFIT
+from claude_pymc.joint.settings import Settings
+from claude_pymc.joint.spec import JointGaussian
+from claude_pymc.tables.basis import Polynomial
+from claude_pymc.tables.design import Design
+from claude_pymc.tables.statistics import PatternStats
+from claude_pymc.tables.table import Table
 
-from claude_pymc.errors import SamplingError  # noqa: E402
-from claude_pymc.joint.inputs import data_of  # noqa: E402
-from claude_pymc.joint.jax_op import log_likelihood, value_and_gradients  # noqa: E402
-from claude_pymc.joint.model import build_model  # noqa: E402
-from claude_pymc.joint.nuts import NutsSampler  # noqa: E402
-from claude_pymc.joint.ops import MISFIT  # noqa: E402
-from claude_pymc.joint.settings import Settings  # noqa: E402
-from claude_pymc.joint.spec import JointGaussian  # noqa: E402
-from claude_pymc.tables.basis import Polynomial  # noqa: E402
-from claude_pymc.tables.design import Design  # noqa: E402
-from claude_pymc.tables.statistics import PatternStats  # noqa: E402
-from claude_pymc.tables.table import Table  # noqa: E402
+jax = pytest.importorskip("jax")
+jax_op = pytest.importorskip("claude_pymc.joint.jax_op")
 
 SIZES = [(1, 1), (1, 5), (2, 3), (2, 6), (3, 2), (4, 4)]
 REFERENCES = ["NUMBA", "py", pytest.param("CVM", marks=NEEDS_CXX)]
 LARGEST_Z = 4.0  # 28 comparisons of independent estimates: by chance once in 500 seeds
 
-gradient = jax.jit(jax.value_and_grad(log_likelihood, (0, 1, 2)))
+gradient = jax.jit(jax.value_and_grad(jax_op.log_likelihood, (0, 1, 2)))
 
 
 def agree(ours, theirs):
@@ -56,7 +56,7 @@ def test_many_targets_need_no_longer_program(rng):
     inputs = [
         (*random_columns(rng, 1, d), np.full((1, d), 9.0), np.eye(d + 1)[None]) for d in (4, 16)
     ]
-    short, long = (len(jax.make_jaxpr(value_and_gradients)(*i).eqns) for i in inputs)
+    short, long = (len(jax.make_jaxpr(jax_op.value_and_gradients)(*i).eqns) for i in inputs)
     assert short == long
     value, gradients = gradient(*inputs[1])
     agree([value, *gradients], compiled("py")(*inputs[1]))
@@ -67,7 +67,7 @@ def test_jax_derives_it_forwards_and_twice(rng):
     along = rng.normal(size=2)
 
     def value(sigma):
-        return log_likelihood(c, sigma, r, rows, grams)
+        return jax_op.log_likelihood(c, sigma, r, rows, grams)
 
     slope = jax.jit(lambda s: jax.jvp(value, (s,), (along,))[1])(sigma)
     expected = gradient(c, sigma, r, rows, grams)[1][1] @ along
