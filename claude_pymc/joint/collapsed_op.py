@@ -130,7 +130,9 @@ def _collapsed_log_likelihood_numba(op: CollapsedLogLikelihood, **kwargs: Any) -
     least_d, least_p = op.least
 
     @numba_njit
-    def collapsed_log_likelihood(linkage, sigma, sd, rows, gram):  # type: ignore[no-untyped-def]
+    def collapsed_log_likelihood(
+        linkage: np.ndarray, sigma: np.ndarray, sd: np.ndarray, rows: np.ndarray, gram: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
         d, q, n = len(sigma), len(sd), len(rows)
         p = gram.shape[1] - d
         if q != len(term) or rows.shape[1] != d or gram.shape != (n, p + d, p + d):

@@ -149,7 +149,13 @@ def _pattern_log_likelihood_numba(op: PatternLogLikelihood, **kwargs: Any) -> tu
     kernel = external(pattern_kernel, SIGNATURE, SYMBOL)
 
     @numba_njit
-    def pattern_log_likelihood(linkage, sigma, corrections, rows, gram):  # type: ignore[no-untyped-def]
+    def pattern_log_likelihood(
+        linkage: np.ndarray,
+        sigma: np.ndarray,
+        corrections: np.ndarray,
+        rows: np.ndarray,
+        gram: np.ndarray,
+    ) -> tuple[np.ndarray, ...]:
         d, p = corrections.shape
         n, m = rows.shape
         if m != d or gram.shape != (n, p + d, p + d):
