@@ -21,8 +21,8 @@ from claude_pymc.joint.exact import Evidence as Evidence
 from claude_pymc.joint.exact import evidence as evidence
 from claude_pymc.joint.gaussian import log_likelihood as log_likelihood
 from claude_pymc.joint.model import build_model as build_model
-from claude_pymc.joint.point import PointEstimate as PointEstimate
 from claude_pymc.joint.point import find_map as find_map
+from claude_pymc.joint.point_estimate import PointEstimate as PointEstimate
 from claude_pymc.joint.posterior import JointPosterior as JointPosterior
 from claude_pymc.joint.priors import FlatPrior as FlatPrior
 from claude_pymc.joint.priors import LKJPrior as LKJPrior

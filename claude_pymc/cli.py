@@ -14,6 +14,7 @@ import click
 from claude_pymc.errors import ClaudeError
 
 if TYPE_CHECKING:
+    from claude_pymc.protocols import Kind
     from claude_pymc.study import Study
 
 SEED = click.option("--seed", default=0, show_default=True, help="Seed of all random draws.")
@@ -116,7 +117,7 @@ def fit(
 def predict(
     folder: Path,
     at: Path | None,
-    kind: str,
+    kind: Kind,
     out: Path | None,
     overwrite: bool,
     allow_failed: bool,
@@ -136,7 +137,8 @@ def predict(
         found = run.predict_table(post, at_rows, seed, kind)
     _say_failures(checks)
     _write_csv(found, out)
-    printing.print_predictions(found, study.targets, study.units, everything=at is not None)
+    everything = at is not None
+    printing.print_predictions(found, study.targets, study.units, everything, kind)
     _verdict(checks, allow_failed)
 
 

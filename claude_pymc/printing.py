@@ -16,9 +16,14 @@ from rich.text import Text
 from claude_pymc.acquisition.propose import WORDS
 
 if TYPE_CHECKING:
+    from claude_pymc.protocols import Kind
     from claude_pymc.run import Fit
 
 _FIXED = ("target", "rank", "candidate", "mean", "std", "lower90", "upper90", "rule", "score")
+_HEADS = {  # by kind of prediction
+    "observation": ("mean,\nwith noise", "90 %,\nwith noise"),
+    "mean": ("mean,\nnoise-free", "90 %,\nnoise-free"),
+}
 
 
 def print_fit(result: Fit) -> None:
@@ -62,7 +67,11 @@ def print_fit(result: Fit) -> None:
 
 
 def print_predictions(
-    frame: Any, targets: tuple[str, ...], units: dict[str, str], everything: bool
+    frame: Any,
+    targets: tuple[str, ...],
+    units: dict[str, str],
+    everything: bool,
+    kind: Kind = "observation",
 ) -> None:
     """Print the predicted primary target, of all rows or of those where it was not measured."""
     target = targets[-1]
@@ -86,7 +95,7 @@ def print_predictions(
     others = [t for t in targets[:-1] if shown[t].notna().any()]
     _table(
         f"Predicted {target}{unit}" + ("" if everything else " where it was not measured"),
-        [*head, *(f"{t}{_unit(t, units)}" for t in others), "mean", "90 % of the values"],
+        [*head, *(f"{t}{_unit(t, units)}" for t in others), *_HEADS[kind]],
         [
             [
                 *(_text(row[c]) for c in (*head, *others)),
@@ -117,7 +126,7 @@ def print_proposals(frame: Any, units: dict[str, str]) -> None:
         point = [_text(row[c]) for c in at]
         source = f"{row['target']}{_unit(row['target'], units)}"
         rows.append([source, *point, _text(row["mean"]), interval, WORDS[row["rule"]]])
-    _table("Proposed next", ["measure", *at, "mean", "90 % of the mean", "why"], rows)
+    _table("Proposed next", ["measure", *at, *_HEADS["mean"], "why"], rows)
     if "objective" in frame.attrs:
         target = frame.attrs["objective"].split()[1]
         click.echo(

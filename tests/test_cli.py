@@ -182,6 +182,8 @@ def test_predict_at_candidates(fitted):
     assert "new2" in out
     mean = call("predict", fitted / "out", "--at", at, "--out", fitted / "m.csv", "--kind", "mean")
     assert mean[0] == 0
+    assert "with noise" in out and "noise-free" not in out
+    assert "noise-free" in mean[1] and "with noise" not in mean[1]
     assert pd.read_csv(fitted / "m.csv")["exp_std"][0] < frame["exp_std"][0]
 
 

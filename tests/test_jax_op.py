@@ -8,25 +8,26 @@ from arviz_stats.base import array_stats
 from oracle import exact_log_likelihood, random_columns
 from test_ops import NEEDS_CXX, compiled, dyadic_statistics
 
-jax = pytest.importorskip("jax")
+from claude_pymc.errors import SamplingError
+from claude_pymc.joint.inputs import data_of
+from claude_pymc.joint.model import build_model
+from claude_pymc.joint.nuts import NutsSampler
+from claude_pymc.joint.ops import MISFIT
+from claude_pymc.joint.settings import Settings
+from claude_pymc.joint.spec import JointGaussian
+from claude_pymc.tables.basis import Polynomial
+from claude_pymc.tables.design import Design
+from claude_pymc.tables.statistics import PatternStats
+from claude_pymc.tables.table import Table
 
-from claude_pymc.errors import SamplingError  # noqa: E402
-from claude_pymc.joint.inputs import data_of  # noqa: E402
-from claude_pymc.joint.jax_op import log_likelihood, value_and_gradients  # noqa: E402
-from claude_pymc.joint.model import build_model  # noqa: E402
-from claude_pymc.joint.nuts import NutsSampler  # noqa: E402
-from claude_pymc.joint.ops import MISFIT  # noqa: E402
-from claude_pymc.joint.spec import JointGaussian  # noqa: E402
-from claude_pymc.tables.basis import Polynomial  # noqa: E402
-from claude_pymc.tables.design import Design  # noqa: E402
-from claude_pymc.tables.statistics import PatternStats  # noqa: E402
-from claude_pymc.tables.table import Table  # noqa: E402
+jax = pytest.importorskip("jax")
+jax_op = pytest.importorskip("claude_pymc.joint.jax_op")
 
 SIZES = [(1, 1), (1, 5), (2, 3), (2, 6), (3, 2), (4, 4)]
 REFERENCES = ["NUMBA", "py", pytest.param("CVM", marks=NEEDS_CXX)]
 LARGEST_Z = 4.0  # 28 comparisons of independent estimates: by chance once in 500 seeds
 
-gradient = jax.jit(jax.value_and_grad(log_likelihood, (0, 1, 2)))
+gradient = jax.jit(jax.value_and_grad(jax_op.log_likelihood, (0, 1, 2)))
 
 
 def agree(ours, theirs):
@@ -55,7 +56,7 @@ def test_many_targets_need_no_longer_program(rng):
     inputs = [
         (*random_columns(rng, 1, d), np.full((1, d), 9.0), np.eye(d + 1)[None]) for d in (4, 16)
     ]
-    short, long = (len(jax.make_jaxpr(value_and_gradients)(*i).eqns) for i in inputs)
+    short, long = (len(jax.make_jaxpr(jax_op.value_and_gradients)(*i).eqns) for i in inputs)
     assert short == long
     value, gradients = gradient(*inputs[1])
     agree([value, *gradients], compiled("py")(*inputs[1]))
@@ -66,7 +67,7 @@ def test_jax_derives_it_forwards_and_twice(rng):
     along = rng.normal(size=2)
 
     def value(sigma):
-        return log_likelihood(c, sigma, r, rows, grams)
+        return jax_op.log_likelihood(c, sigma, r, rows, grams)
 
     slope = jax.jit(lambda s: jax.jvp(value, (s,), (along,))[1])(sigma)
     expected = gradient(c, sigma, r, rows, grams)[1][1] @ along
@@ -183,8 +184,8 @@ def numpyro_model(spec):
 
 
 def draw(model, spec, stats, seed, **changed):
-    settings = LENGTHS | {"accept": 0.95, "progress": False} | changed
-    return model.draw(data_of(spec, stats), seed=seed, **settings)
+    settings = Settings(**LENGTHS | {"seed": seed, "accept": 0.95} | changed)
+    return model.draw(data_of(spec, stats), settings)
 
 
 @pytest.fixture(scope="module")
@@ -196,8 +197,7 @@ def ours(numpyro_model, spec, stats):
 def nutpie_raw(spec, stats):
     pytest.importorskip("nutpie")
     sampler = NutsSampler(spec, "nutpie")
-    sizes = LENGTHS.values()
-    return sampler._nutpie(data_of(spec, stats), *sizes, 2, 0.95, False)
+    return sampler._nutpie(data_of(spec, stats), Settings(**LENGTHS, seed=2, accept=0.95))
 
 
 @pytest.fixture(scope="module")
@@ -305,9 +305,9 @@ def test_data_of_a_model_may_be_given_or_left_and_one_chain_is_enough():
     numpyro_backend = pytest.importorskip("claude_pymc.joint.numpyro_backend")
     sampler = numpyro_backend.NumpyroModel(other_model(9.5), ["twice", "x"])
     data = {"rows": np.zeros((1, 1)), "gram": np.zeros((1, 1, 1))}
-    settings = {"draws": 1030, "tune": 170, "chains": 1, "accept": 0.8, "progress": False}
+    settings = Settings(draws=1030, tune=170, chains=1, seed=0, accept=0.8)
     for given, mean in (({}, 2.0), ({"shift": np.array(-3.0)}, -3.0)):
-        found = sampler.draw(data | given, seed=0, **settings)["posterior"]
+        found = sampler.draw(data | given, settings)["posterior"]
         assert found["twice"].dims == ("chain", "draw", "place")
         assert found["x"].shape == (1, 1030, 2)
         np.testing.assert_allclose(found["twice"], 2 * found["x"], rtol=1e-12)
@@ -319,4 +319,4 @@ def test_chains_that_cannot_start_are_refused():
     sampler = numpyro_backend.NumpyroModel(other_model(12.0), ["x"])
     data = {"rows": np.zeros((1, 1)), "gram": np.zeros((1, 1, 1))}
     with pytest.raises(SamplingError, match="a finite density where chains start"):
-        sampler.draw(data, draws=4, tune=1, chains=2, seed=0, accept=0.8, progress=False)
+        sampler.draw(data, Settings(draws=4, tune=1, chains=2, seed=0, accept=0.8))

@@ -1,6 +1,7 @@
 """A model compiled once draws the same for the same seed, and the prior where there are no rows."""
 
 import json
+from dataclasses import replace
 
 import arviz as az
 import numpy as np
@@ -192,10 +193,10 @@ def test_sample_warns_when_a_check_fails(sampler, spec, stats, monkeypatch):
 def test_divergences_are_answered_by_smaller_steps(sampler, spec, stats, monkeypatch):
     asked = []
 
-    def run(data, draws, tune, chains, seed, accept, progress):
-        asked.append(accept)
-        found = real(data, draws, tune, chains, seed, 0.9, progress)
-        found["sample_stats"]["diverging"][...] = accept < 0.99
+    def run(data, settings):
+        asked.append(settings.accept)
+        found = real(data, replace(settings, accept=0.9))
+        found["sample_stats"]["diverging"][...] = settings.accept < 0.99
         return found
 
     real = sampler.nuts._nutpie

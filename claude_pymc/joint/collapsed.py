@@ -169,7 +169,9 @@ def _problem(spec: JointGaussian, rows: np.ndarray, gram: np.ndarray) -> Problem
 
 
 @njit(cache=True, error_model="numpy")
-def _unpack(theta, problem, linkage, sigma, sd):  # type: ignore[no-untyped-def]
+def _unpack(
+    theta: np.ndarray, problem: Problem, linkage: np.ndarray, sigma: np.ndarray, sd: np.ndarray
+) -> None:
     """C, sigma and the prior sds of the entries at theta."""
     n, d = len(problem.links), len(sigma)
     for i in range(n):
@@ -195,7 +197,14 @@ def _normal(x: float, mean: float, sd: float) -> float:
 
 
 @njit(cache=True, error_model="numpy")
-def log_posterior(theta, problem, mean, root, gradient, want):  # type: ignore[no-untyped-def]
+def log_posterior(
+    theta: np.ndarray,
+    problem: Problem,
+    mean: np.ndarray,
+    root: np.ndarray,
+    gradient: np.ndarray,
+    want: bool,
+) -> float:
     """Log density at theta; fill bhat, U and, if wanted, the gradient."""
     d, q, n = problem.rows.shape[1], len(problem.term), len(problem.links)
     linkage, sigma, sd = np.zeros((d, d)), np.empty(d), np.empty(q)
@@ -266,7 +275,13 @@ def log_posterior(theta, problem, mean, root, gradient, want):  # type: ignore[n
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def _evaluate(points, problem, values, gradient, free):  # type: ignore[no-untyped-def]
+def _evaluate(
+    points: np.ndarray,
+    problem: Problem,
+    values: np.ndarray,
+    gradient: np.ndarray,
+    free: np.ndarray,
+) -> None:
     """Log density of points; the gradient of the last one and draws of b, unless empty.
 
     One entry for everything, because each would be compiled with all it calls. ``free`` holds

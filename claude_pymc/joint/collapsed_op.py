@@ -7,35 +7,26 @@ a model that uses them compiles no longer than one that does not.
 
 from __future__ import annotations
 
-import zlib
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import llvmlite.binding
 import numba
 import numpy as np
-import pytensor.tensor as pt
 from numba import types
-from pytensor.gradient import disconnected_type
 from pytensor.graph.basic import Apply
-from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_default_op_cache_key
 from pytensor.tensor.variable import TensorVariable
 
 from claude_pymc.joint.collapsed_kernel import collapsed
-from claude_pymc.joint.ops import MISFIT
+from claude_pymc.joint.kernel import FLOATS, SIZE, WHOLES, external, version_of
+from claude_pymc.joint.ops import MISFIT, ValueAndGradients
 from claude_pymc.joint.spec import Columns
 
-SOURCES = ("collapsed_kernel.py", "collapsed_op.py", "kernel.py")
-VERSION = zlib.crc32(b"".join(Path(__file__).with_name(n).read_bytes() for n in SOURCES))
+VERSION = version_of("collapsed_kernel.py", "collapsed_op.py", "kernel.py")
 SYMBOL = f"claude_pymc_collapsed_kernel_{VERSION}"
-_ALIVE: list[Any] = []
-SIZE, FLOATS, WHOLES = types.int64, types.CPointer(types.float64), types.CPointer(types.int64)
 SIGNATURE = types.void(*(SIZE,) * 4, *(FLOATS,) * 3, *(WHOLES,) * 2, *(FLOATS,) * 6)
 
 
-class CollapsedLogLikelihood(Op):
+class CollapsedLogLikelihood(ValueAndGradients):
     """Log marginal likelihood of statistics given linkage, noise and prior sds of the corrections.
 
     Inputs are ``linkage`` (target, target), strictly lower, ``sigma`` (target), ``sd`` (entry), the
@@ -50,23 +41,10 @@ class CollapsedLogLikelihood(Op):
     """
 
     __props__ = ("entries",)
+    ranks, parameters = (2, 1, 1, 2, 3), 3
 
     def __init__(self, entries: tuple[tuple[int, int], ...]) -> None:
         self.entries = entries
-
-    def make_node(self, *inputs: Any) -> Apply:
-        """Check ranks and make the outputs."""
-        values = [pt.as_tensor(i) for i in inputs]
-        ranks = tuple(v.type.ndim for v in values)
-        if ranks != (2, 1, 1, 2, 3):
-            raise TypeError(f"expected inputs of ranks (2, 1, 1, 2, 3), got {ranks}")
-        values = [pt.cast(v, "float64") for v in values]
-        outputs = [pt.tensor(dtype="float64", shape=(None,) * n) for n in (0, *ranks[:3])]
-        return Apply(self, values, outputs)
-
-    def infer_shape(self, node: Apply, in_shapes: list[Any]) -> list[Any]:
-        """Shapes of the value and of the three gradients."""
-        return [(), *in_shapes[:3]]
 
     def places(self, d: int) -> tuple[np.ndarray, np.ndarray]:
         """First entry of each of the ``d`` targets (d + 1), and the term of each entry."""
@@ -108,15 +86,6 @@ class CollapsedLogLikelihood(Op):
         targets, terms = (max((e[i] + 1 for e in self.entries), default=0) for i in (0, 1))
         return targets, terms
 
-    def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Any]:
-        """Return the cotangent of the value times the gradients computed with it."""
-        data = [disconnected_type() for _ in range(2)]
-        return [*(cotangents[0] * gradient for gradient in outputs[1:]), *data]
-
-    def connection_pattern(self, node: Apply) -> list[list[bool]]:
-        """Only the value depends, differentiably, on the parameters."""
-        return [[True, False, False, False]] * 3 + [[False] * 4] * 2
-
 
 def _kernel(
     d: int,
@@ -153,27 +122,17 @@ def _kernel(
     )
 
 
-@cache
-def _external_kernel() -> Any:
-    """Compile the kernel, or load it from the cache, and return it as a callable of njit code."""
-    try:
-        compiled = numba.cfunc(SIGNATURE, cache=True, error_model="numpy")(_kernel)
-    except RuntimeError:  # no folder for the cache can be written
-        compiled = numba.cfunc(SIGNATURE, error_model="numpy")(_kernel)
-    _ALIVE.append(compiled)  # its machine code is called by address
-    llvmlite.binding.add_symbol(SYMBOL, compiled.address)
-    return types.ExternalFunction(SYMBOL, SIGNATURE)
-
-
 @register_funcify_default_op_cache_key(CollapsedLogLikelihood)
 def _collapsed_log_likelihood_numba(op: CollapsedLogLikelihood, **kwargs: Any) -> tuple[Any, int]:
-    kernel = _external_kernel()
+    kernel = external(_kernel, SIGNATURE, SYMBOL)
     entries = np.array(op.entries, dtype=np.int64).reshape(-1, 2)
     owner, term = np.ascontiguousarray(entries[:, 0]), np.ascontiguousarray(entries[:, 1])
     least_d, least_p = op.least
 
     @numba_njit
-    def collapsed_log_likelihood(linkage, sigma, sd, rows, gram):  # type: ignore[no-untyped-def]
+    def collapsed_log_likelihood(
+        linkage: np.ndarray, sigma: np.ndarray, sd: np.ndarray, rows: np.ndarray, gram: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
         d, q, n = len(sigma), len(sd), len(rows)
         p = gram.shape[1] - d
         if q != len(term) or rows.shape[1] != d or gram.shape != (n, p + d, p + d):

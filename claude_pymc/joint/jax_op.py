@@ -1,10 +1,9 @@
 """Both likelihoods in JAX: importing this module registers them for pytensor's JAX linker.
 
 The formulas are those of `claude_pymc.joint.ops` and `claude_pymc.joint.collapsed_kernel`, for all
-patterns at once: a missing target is a
-row of zeros whose length is set to one. Loops over targets are scans, so that compilation takes no
-longer for many targets. The analytic gradient stands in for JAX's own, which is up to twice as
-slow; derivatives of that gradient are JAX's.
+patterns at once: a missing target is a row of zeros whose length is set to one. Loops over targets
+are scans, so that compilation takes no longer for many targets. The analytic gradient stands in for
+JAX's own, which is up to twice as slow; derivatives of that gradient are JAX's.
 """
 
 from __future__ import annotations
@@ -48,30 +47,12 @@ def value_and_gradients(
     expected = (d, d), (d,), (patterns, d), (patterns, p + d, p + d)
     if (linkage.shape, sigma.shape, rows.shape, gram.shape) != expected:
         raise ValueError(MISFIT)
-    below, unit, places = jnp.tril(linkage, -1), jnp.eye(d), jnp.arange(d)
+    below, unit = jnp.tril(linkage, -1), jnp.eye(d)
     sound = jnp.isfinite(below).all() & ((sigma > TINY) & (sigma < jnp.inf)).all()
 
-    def substitute(full: jax.Array, j: jax.Array) -> tuple[jax.Array, None]:
-        return full + below[:, j, None] * full[j], None
-
-    # (W, A) = T^-1 (R, diag(sigma)), by substitution from the cheapest target on.
-    full = jnp.concatenate([corrections, jnp.diag(sigma)], axis=1)
-    full, _ = lax.scan(substitute, full, places)
-
-    def orthogonalise(factors: jax.Array, i: jax.Array) -> tuple[jax.Array, jax.Array]:
-        row = factors[:, i]
-        square = (row[:, p + d :] ** 2).sum(axis=1)
-        length = jnp.sqrt(jnp.where(rows[:, i] > 0, square, 1.0))
-        row = (row / length[:, None])[:, None]
-        dots = (factors[..., p + d :] * row[..., p + d :]).sum(axis=2, keepdims=True)
-        others = factors - jnp.where(places[:, None] > i, dots, 0.0) * row
-        return jnp.where(places[:, None] == i, row, others), length
-
-    # Rows of U = L^-1 (-W_G, I) and of Q, side by side because both change alike: A_G = L Q.
-    factors = jnp.concatenate([-full[:, :p], unit, full[:, p:]], axis=1)
-    factors = jnp.where(rows[..., None] > 0, factors, 0.0)
-    factors, lengths = lax.scan(orthogonalise, factors, places)
-    u, q = jnp.split(factors, [p + d], axis=2)
+    # (W, A) = T^-1 (R, diag(sigma)), U = L^-1 (-W_G, I) and A_G = L Q.
+    full = _substituted(below, jnp.concatenate([corrections, jnp.diag(sigma)], axis=1))
+    u, q, lengths = _whitened(-full[:, :p], full[:, p:], rows)
     v = u @ gram
     value = -(rows.T * (0.5 * LOG_2PI + jnp.log(lengths))).sum() - 0.5 * (u * v).sum()
     sound &= ((lengths > TINY) & (lengths < jnp.inf)).all() & jnp.isfinite(value)
@@ -85,9 +66,41 @@ def value_and_gradients(
     g_root = (inner[..., None] * q[:, None]).sum(axis=2)
     spent = jnp.concatenate([v[..., :p], g_root], axis=2)
     g = (u[..., p:, None] * spent[:, :, None]).sum(axis=(0, 1))
-    g, _ = lax.scan(back, g, places, reverse=True)
+    g, _ = lax.scan(back, g, jnp.arange(d), reverse=True)
     results = jnp.tril(g @ full.T, -1), jnp.diagonal(g[:, p:]), g[:, :p]
     return jnp.where(sound, value, -jnp.inf), *(jnp.where(sound, r, jnp.nan) for r in results)
+
+
+def _substituted(below: jax.Array, full: jax.Array) -> jax.Array:
+    """T^-1 times a matrix, T = I - C, by substitution from the cheapest target on."""
+
+    def substitute(full: jax.Array, j: jax.Array) -> tuple[jax.Array, None]:
+        return full + below[:, j, None] * full[j], None
+
+    return lax.scan(substitute, full, jnp.arange(len(below)))[0]
+
+
+def _whitened(
+    carried: jax.Array, root: jax.Array, rows: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """L^-1 (carried, I), Q and the diagonal of L for each pattern G, where root_G = L Q."""
+    d, start = len(root), carried.shape[1] + len(root)
+    places = jnp.arange(d)
+
+    def orthogonalise(factors: jax.Array, i: jax.Array) -> tuple[jax.Array, jax.Array]:
+        row = factors[:, i]
+        square = (row[:, start:] ** 2).sum(axis=1)
+        length = jnp.sqrt(jnp.where(rows[:, i] > 0, square, 1.0))
+        row = (row / length[:, None])[:, None]
+        dots = (factors[..., start:] * row[..., start:]).sum(axis=2, keepdims=True)
+        others = factors - jnp.where(places[:, None] > i, dots, 0.0) * row
+        return jnp.where(places[:, None] == i, row, others), length
+
+    # Rows of both, side by side because they change alike.
+    factors = jnp.concatenate([carried, jnp.eye(d), root], axis=1)
+    factors, lengths = lax.scan(orthogonalise, jnp.where(rows[..., None] > 0, factors, 0.0), places)
+    u, q = jnp.split(factors, [start], axis=2)
+    return u, q, lengths
 
 
 @jax.custom_jvp
@@ -157,7 +170,8 @@ def collapsed_value_and_gradients(
     safe = jnp.where(finite, sd, 1.0)
     sound = ((sd > TINY) & (finite | (sd == jnp.inf))).all()
     prior = jnp.where(finite, 1.0 / safe**2, 0.0)
-    carry = _carried(linkage, sigma, rows)
+    inverse = _substituted(jnp.tril(linkage, -1), unit)
+    carry, *_ = _whitened(inverse, inverse * sigma, rows)  # L^-1 (T^-1, I)
     weight = jnp.einsum("mij,mik->mjk", carry[..., :d], carry[..., :d])
     across = jnp.einsum("mij,mik->mjk", carry[..., :d], carry[..., d:])
     among = gram[:, term][:, :, term]
@@ -165,7 +179,7 @@ def collapsed_value_and_gradients(
     mean = jnp.einsum("mei,mei->e", across[:, owner], gram[:, term, p:])
     root = jnp.linalg.cholesky(h)
     mean = cho_solve((root, True), mean)
-    inverse = cho_solve((root, True), jnp.eye(len(entries)))
+    covariance = cho_solve((root, True), jnp.eye(len(entries)))
     member = jnp.asarray(owner[:, None] == np.arange(d), dtype=sd.dtype)
 
     def surfaces(second: jax.Array) -> jax.Array:
@@ -179,34 +193,11 @@ def collapsed_value_and_gradients(
     value, *_ = value_and_gradients(linkage, sigma, unit, rows, surfaces(square))
     logs = jnp.where(finite, -jnp.log(safe) - 0.5 * mean**2 * prior, 0.5 * LOG_2PI)
     value += (logs - jnp.log(jnp.diagonal(root))).sum()
-    _, *results, _ = value_and_gradients(linkage, sigma, unit, rows, surfaces(square + inverse))
-    slope = ((mean / safe) ** 2 + jnp.diagonal(inverse) * prior - 1.0) / safe
+    _, *results, _ = value_and_gradients(linkage, sigma, unit, rows, surfaces(square + covariance))
+    slope = ((mean / safe) ** 2 + jnp.diagonal(covariance) * prior - 1.0) / safe
     results.append(jnp.where(finite, slope, 0.0))
     sound &= jnp.isfinite(value)
     return jnp.where(sound, value, -jnp.inf), *(jnp.where(sound, r, jnp.nan) for r in results)
-
-
-def _carried(linkage: jax.Array, sigma: jax.Array, rows: jax.Array) -> jax.Array:
-    """L^-1 (A, I) of the present targets of each pattern, Sigma_GG = L L', A = T^-1."""
-    d = sigma.size
-    below, places = jnp.tril(linkage, -1), jnp.arange(d)
-
-    def substitute(full: jax.Array, j: jax.Array) -> tuple[jax.Array, None]:
-        return full + below[:, j, None] * full[j], None
-
-    inverse, _ = lax.scan(substitute, jnp.eye(d), places)
-
-    def orthogonalise(factors: jax.Array, i: jax.Array) -> tuple[jax.Array, None]:
-        row = factors[:, i]
-        square = (row[:, 2 * d :] ** 2).sum(axis=1)
-        row = (row / jnp.sqrt(jnp.where(rows[:, i] > 0, square, 1.0))[:, None])[:, None]
-        dots = (factors[..., 2 * d :] * row[..., 2 * d :]).sum(axis=2, keepdims=True)
-        others = factors - jnp.where(places[:, None] > i, dots, 0.0) * row
-        return jnp.where(places[:, None] == i, row, others), None
-
-    factors = jnp.concatenate([inverse, jnp.eye(d), inverse * sigma], axis=1)
-    factors, _ = lax.scan(orthogonalise, jnp.where(rows[..., None] > 0, factors, 0.0), places)
-    return factors[..., : 2 * d]
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))

@@ -9,6 +9,7 @@ longer than everything else in a warm compilation. The formulas are those of
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,30 @@ from numba import types
 from claude_pymc.joint.gaussian import LOG_2PI
 
 TINY = 1e-150
-# Caches on disk are keyed by these sources: an edited kernel is never mixed with an old caller.
-VERSION = zlib.crc32(
-    b"".join(Path(__file__).with_name(n).read_bytes() for n in ("kernel.py", "ops.py"))
-)
-SYMBOL = f"claude_pymc_pattern_kernel_{VERSION}"
+SIZE, FLOATS, WHOLES = types.int64, types.CPointer(types.float64), types.CPointer(types.int64)
 _ALIVE: list[Any] = []
-SIZE, ARRAY = types.int64, types.CPointer(types.float64)
-SIGNATURE = types.void(*(SIZE,) * 3, *(ARRAY,) * 9)
+
+
+def version_of(*names: str) -> int:
+    """Key of caches on disk: an edited kernel is never mixed with an old caller."""
+    return zlib.crc32(b"".join(Path(__file__).with_name(n).read_bytes() for n in names))
+
+
+@cache
+def external(kernel: Callable[..., None], signature: Any, symbol: str) -> Any:
+    """Compile a kernel, or load it from the cache, and return it as a callable of njit code."""
+    try:
+        compiled = numba.cfunc(signature, cache=True, error_model="numpy")(kernel)
+    except RuntimeError:  # no folder for the cache can be written
+        compiled = numba.cfunc(signature, error_model="numpy")(kernel)
+    _ALIVE.append(compiled)  # its machine code is called by address
+    llvmlite.binding.add_symbol(symbol, compiled.address)
+    return types.ExternalFunction(symbol, signature)
+
+
+VERSION = version_of("kernel.py", "ops.py")
+SYMBOL = f"claude_pymc_pattern_kernel_{VERSION}"
+SIGNATURE = types.void(*(SIZE,) * 3, *(FLOATS,) * 9)
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -180,15 +197,3 @@ def pattern_kernel(
         numba.carray(g_sigma, d),
         numba.carray(g_corrections, (d, p)),
     )
-
-
-@cache
-def external_kernel() -> Any:
-    """Compile the kernel, or load it from the cache, and return it as a callable of njit code."""
-    try:
-        compiled = numba.cfunc(SIGNATURE, cache=True, error_model="numpy")(pattern_kernel)
-    except RuntimeError:  # no folder for the cache can be written
-        compiled = numba.cfunc(SIGNATURE, error_model="numpy")(pattern_kernel)
-    _ALIVE.append(compiled)  # its machine code is called by address
-    llvmlite.binding.add_symbol(SYMBOL, compiled.address)
-    return types.ExternalFunction(SYMBOL, SIGNATURE)

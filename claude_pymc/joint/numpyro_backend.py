@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 import claude_pymc.joint.jax_op  # noqa: F401  (registers the likelihood)
 from claude_pymc.errors import SamplingError
 from claude_pymc.joint.inputs import DATA
+from claude_pymc.joint.settings import Settings
 
 STRIDE = 50  # steps between two looks at the keyboard and the progress bar
 HALVINGS = 10  # of the jitter around the initial point, until the density there is finite
@@ -39,9 +40,8 @@ class NumpyroModel:
 
     Examples
     --------
-    >>> NumpyroModel(model, ["sigma"]).draw(  # doctest: +SKIP
-    ...     data, draws=1000, tune=800, chains=4, seed=0, accept=0.95, progress=False
-    ... )
+    >>> settings = Settings(draws=1000, tune=800, chains=4, seed=0, accept=0.95)
+    >>> NumpyroModel(model, ["sigma"]).draw(data, settings)  # doctest: +SKIP
     """
 
     def __init__(self, model: Any, var_names: list[str]) -> None:
@@ -58,16 +58,7 @@ class NumpyroModel:
         self._begin = jax.jit(self._begin_chains, static_argnames="tune")
         self._advance = jax.jit(self._advance_chains, static_argnames="tune")
 
-    def draw(
-        self,
-        data: dict[str, np.ndarray],
-        draws: int,
-        tune: int,
-        chains: int,
-        seed: int,
-        accept: float,
-        progress: bool,
-    ) -> xr.DataTree:
+    def draw(self, data: dict[str, np.ndarray], settings: Settings) -> xr.DataTree:
         """Draw all chains together, on one processor.
 
         A second call compiles anew only for another number of chains or warm-up draws, or for
@@ -77,11 +68,7 @@ class NumpyroModel:
         ----------
         data : dict of arrays
             ``rows`` and ``gram``; other data of the model keep their values unless given by name.
-        draws, tune, chains, seed : int
-        accept : float
-            Target acceptance rate of the warm-up.
-        progress : bool
-            Show a progress bar.
+        settings : Settings
 
         Raises
         ------
@@ -90,14 +77,13 @@ class NumpyroModel:
         """
         known = self._defaults | _filled_up(data)
         values = [jnp.asarray(known[name]) for name in self._defaults]
-        state = self._start(values, tune, chains, seed, accept)
+        state = self._start(values, settings)
+        tune, steps = settings.tune, settings.tune + settings.draws
         parts = []
-        for _ in tqdm(range(0, tune + draws, STRIDE), disable=not progress, unit_scale=STRIDE):
-            state, part = self._advance(state, accept, values, tune=tune)
+        for _ in tqdm(range(0, steps, STRIDE), disable=not settings.progress, unit_scale=STRIDE):
+            state, part = self._advance(state, settings.accept, values, tune=tune)
             parts.append(jax.device_get(part))  # waits, so that an interrupt is noticed
-        z, stats = jax.tree.map(
-            lambda *v: np.concatenate(v)[tune : tune + draws].swapaxes(0, 1), *parts
-        )
+        z, stats = jax.tree.map(lambda *v: np.concatenate(v)[tune:steps].swapaxes(0, 1), *parts)
         posterior = jax.device_get(self._quantities(z, values))
         return from_dict(
             {
@@ -108,14 +94,14 @@ class NumpyroModel:
             dims=self._dims,
         )
 
-    def _start(self, values: list[Any], tune: int, chains: int, seed: int, accept: float) -> Any:
+    def _start(self, values: list[Any], settings: Settings) -> Any:
         """Chains at jittered initial points of finite density."""
-        rng = np.random.default_rng(seed)
-        jitter = [rng.uniform(-1.0, 1.0, (chains, *x.shape)) for x in self._point]
-        keys = jax.random.split(jax.random.key(seed), chains)
+        rng = np.random.default_rng(settings.seed)
+        jitter = [rng.uniform(-1.0, 1.0, (settings.chains, *x.shape)) for x in self._point]
+        keys = jax.random.split(jax.random.key(settings.seed), settings.chains)
         for halving in range(HALVINGS):
             z = [x + 0.5**halving * j for x, j in zip(self._point, jitter, strict=True)]
-            state = self._begin(keys, z, accept, values, tune=tune)
+            state = self._begin(keys, z, settings.accept, values, tune=settings.tune)
             if np.isfinite(state.potential_energy).all():
                 return state
         raise SamplingError(

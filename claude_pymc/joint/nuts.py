@@ -15,6 +15,7 @@ from claude_pymc.joint.collapsed import CollapsedPosterior
 from claude_pymc.joint.draws import posterior_dataset, tree_of
 from claude_pymc.joint.inputs import DATA, arrays_of
 from claude_pymc.joint.model import build_model
+from claude_pymc.joint.settings import Settings
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.notation import CHAIN, DRAW, JOINT_COLUMNS
 from claude_pymc.tables.statistics import PatternStats
@@ -96,7 +97,7 @@ class NutsSampler:
         tries = TARGET_ACCEPT if target_accept is None else (target_accept,)
         run = {"nutpie": self._nutpie, "pymc": self._pymc}.get(self.backend, self._numpyro)
         for accept in tries:
-            raw = run(data, draws, tune, chains, seed, accept, progress)
+            raw = run(data, Settings(draws, tune, chains, seed, accept, progress))
             _refuse_incomplete(raw, draws, self._names)
             if not bool(raw["sample_stats"]["diverging"].any()):
                 break
@@ -131,29 +132,20 @@ class NutsSampler:
             columns[2] = columns[2][..., None]
         return posterior_dataset(self.spec, columns[0], columns[1], columns[2], others)
 
-    def _nutpie(
-        self,
-        data: dict[str, np.ndarray],
-        draws: int,
-        tune: int,
-        chains: int,
-        seed: int,
-        accept: float,
-        progress: bool,
-    ) -> xr.DataTree:
+    def _nutpie(self, data: dict[str, np.ndarray], settings: Settings) -> xr.DataTree:
         import nutpie
 
         with threadpool_limits(1, user_api="blas"):
             running = nutpie.sample(
                 self._compiled.with_data(**data),
-                draws=draws,
-                tune=tune,
-                chains=chains,
-                seed=seed,
-                target_accept=accept,
+                draws=settings.draws,
+                tune=settings.tune,
+                chains=settings.chains,
+                seed=settings.seed,
+                target_accept=settings.accept,
                 adaptation="low_rank",
                 save_warmup=False,
-                progress_bar=progress,
+                progress_bar=settings.progress,
                 blocking=False,
             )
             try:
@@ -162,28 +154,10 @@ class NutsSampler:
                 running.cancel()
                 raise
 
-    def _numpyro(
-        self,
-        data: dict[str, np.ndarray],
-        draws: int,
-        tune: int,
-        chains: int,
-        seed: int,
-        accept: float,
-        progress: bool,
-    ) -> xr.DataTree:
-        return self._compiled.draw(data, draws, tune, chains, seed, accept, progress)
+    def _numpyro(self, data: dict[str, np.ndarray], settings: Settings) -> xr.DataTree:
+        return self._compiled.draw(data, settings)
 
-    def _pymc(
-        self,
-        data: dict[str, np.ndarray],
-        draws: int,
-        tune: int,
-        chains: int,
-        seed: int,
-        accept: float,
-        progress: bool,
-    ) -> xr.DataTree:
+    def _pymc(self, data: dict[str, np.ndarray], settings: Settings) -> xr.DataTree:
         import pymc as pm
 
         with self.model, threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
@@ -191,14 +165,14 @@ class NutsSampler:
             pm.set_data({name: data[name] for name in DATA})
             try:
                 return pm.sample(
-                    draws=draws,
-                    tune=tune,
-                    chains=chains,
+                    draws=settings.draws,
+                    tune=settings.tune,
+                    chains=settings.chains,
                     cores=1,
-                    random_seed=seed,
+                    random_seed=settings.seed,
                     nuts_sampler="pymc",
-                    target_accept=accept,
-                    progressbar=progress,
+                    target_accept=settings.accept,
+                    progressbar=settings.progress,
                     compute_convergence_checks=False,
                     var_names=self._names,
                 )

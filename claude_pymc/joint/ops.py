@@ -31,7 +31,14 @@ from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_defa
 from pytensor.tensor.variable import TensorVariable
 
 from claude_pymc.joint.gaussian import LOG_2PI
-from claude_pymc.joint.kernel import TINY, VERSION, external_kernel
+from claude_pymc.joint.kernel import (
+    SIGNATURE,
+    SYMBOL,
+    TINY,
+    VERSION,
+    external,
+    pattern_kernel,
+)
 
 MISFIT = "rows (pattern, target) and gram (pattern, z, z) do not fit the other inputs"
 
@@ -82,7 +89,41 @@ def pattern_numpy(
     return value, g_linkage, np.diag(g_root).copy(), g_mean
 
 
-class PatternLogLikelihood(Op):
+class ValueAndGradients(Op):
+    """An Op of parameters and data whose outputs are a value and its gradients.
+
+    There is one gradient for each parameter; the parameters come first among the inputs.
+    """
+
+    ranks: tuple[int, ...]  # of the inputs
+    parameters: int  # how many of them are differentiable
+
+    def make_node(self, *inputs: Any) -> Apply:
+        """Check ranks and make the outputs."""
+        values = [pt.as_tensor(i) for i in inputs]
+        ranks = tuple(v.type.ndim for v in values)
+        if ranks != self.ranks:
+            raise TypeError(f"expected inputs of ranks {self.ranks}, got {ranks}")
+        values = [pt.cast(v, "float64") for v in values]
+        ranks = (0, *ranks[: self.parameters])
+        return Apply(self, values, [pt.tensor(dtype="float64", shape=(None,) * n) for n in ranks])
+
+    def infer_shape(self, node: Apply, in_shapes: list[Any]) -> list[Any]:
+        """Shapes of the value and of the gradients."""
+        return [(), *in_shapes[: self.parameters]]
+
+    def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Any]:
+        """Return the cotangent of the value times the gradients computed with it."""
+        data = [disconnected_type() for _ in self.ranks[self.parameters :]]
+        return [*(cotangents[0] * gradient for gradient in outputs[1:]), *data]
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        """Only the value depends, differentiably, on the parameters."""
+        n = self.parameters
+        return [[i < n, *(False,) * n] for i in range(len(self.ranks))]
+
+
+class PatternLogLikelihood(ValueAndGradients):
     """Log-likelihood of statistics by pattern, missing targets integrated out.
 
     Inputs are ``linkage`` (target, target), of which the strictly lower part is read, ``sigma``
@@ -93,20 +134,7 @@ class PatternLogLikelihood(Op):
     """
 
     __props__ = ()
-
-    def make_node(self, *inputs: Any) -> Apply:
-        """Check ranks and make the outputs."""
-        values = [pt.as_tensor(i) for i in inputs]
-        ranks = tuple(v.type.ndim for v in values)
-        if ranks != (2, 1, 2, 2, 3):
-            raise TypeError(f"expected inputs of ranks (2, 1, 2, 2, 3), got {ranks}")
-        values = [pt.cast(v, "float64") for v in values]
-        outputs = [pt.tensor(dtype="float64", shape=(None,) * n) for n in (0, *ranks[:3])]
-        return Apply(self, values, outputs)
-
-    def infer_shape(self, node: Apply, in_shapes: list[Any]) -> list[Any]:
-        """Shapes of the value and of the three gradients."""
-        return [(), *in_shapes[:3]]
+    ranks, parameters = (2, 1, 2, 2, 3), 3
 
     def perform(self, node: Apply, inputs: Any, output_storage: Any) -> None:
         """Evaluate with numpy."""
@@ -115,22 +143,19 @@ class PatternLogLikelihood(Op):
         for storage, result in zip(output_storage, results, strict=True):
             storage[0] = np.asarray(result, dtype=np.float64)
 
-    def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Any]:
-        """Return the cotangent of the value times the gradients computed with it."""
-        data = [disconnected_type() for _ in range(2)]
-        return [*(cotangents[0] * gradient for gradient in outputs[1:]), *data]
-
-    def connection_pattern(self, node: Apply) -> list[list[bool]]:
-        """Only the value depends, differentiably, on the parameters."""
-        return [[True, False, False, False]] * 3 + [[False] * 4] * 2
-
 
 @register_funcify_default_op_cache_key(PatternLogLikelihood)
 def _pattern_log_likelihood_numba(op: PatternLogLikelihood, **kwargs: Any) -> tuple[Any, int]:
-    kernel = external_kernel()
+    kernel = external(pattern_kernel, SIGNATURE, SYMBOL)
 
     @numba_njit
-    def pattern_log_likelihood(linkage, sigma, corrections, rows, gram):  # type: ignore[no-untyped-def]
+    def pattern_log_likelihood(
+        linkage: np.ndarray,
+        sigma: np.ndarray,
+        corrections: np.ndarray,
+        rows: np.ndarray,
+        gram: np.ndarray,
+    ) -> tuple[np.ndarray, ...]:
         d, p = corrections.shape
         n, m = rows.shape
         if m != d or gram.shape != (n, p + d, p + d):

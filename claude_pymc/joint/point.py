@@ -13,8 +13,6 @@ pattern, and R in units of its columns: in Lambda itself all digits are lost whe
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -22,17 +20,11 @@ from scipy.optimize import minimize
 
 from claude_pymc.errors import Notice, SamplingError
 from claude_pymc.joint.density import entry_groups, entry_sd, log_prior, sigma_of
-from claude_pymc.joint.gaussian import (
-    derived,
-    precision_from_columns,
-    split_joint,
-)
 from claude_pymc.joint.inputs import data_of, sizes_of
 from claude_pymc.joint.ops import pattern_numpy
-from claude_pymc.joint.posterior import JointPosterior
+from claude_pymc.joint.point_estimate import PointEstimate, labelled
 from claude_pymc.joint.priors import FLOOR
 from claude_pymc.joint.spec import JointGaussian
-from claude_pymc.notation import BASIS, CHAIN, DRAW, JOINT_PARAMETERS, PARAMETERS
 from claude_pymc.tables.gram import ROUND_OFF
 from claude_pymc.tables.statistics import PatternStats, notice_unmeasured
 
@@ -45,80 +37,6 @@ COORDINATES = {
     "shrinkage": "C, log(sigma - 1e-5), R / t, log t",
     "lkj": "C, log sigma, R / (sigma t)",
 }
-
-
-@dataclass(frozen=True, eq=False)
-class PointEstimate:
-    """The highest maximum that was found.
-
-    Parameters
-    ----------
-    spec : JointGaussian
-    precision : DataArray (z, z_bis), z = (basis..., targets...)
-        Lambda; its basis-basis block is zero.
-    coefficients, corrections : DataArray (target, basis)
-    linkage, covariance : DataArray (target, target_bis)
-    sigma : DataArray (target)
-    scale : DataArray (group)
-        Learned scales of `ShrinkagePrior`; none under others.
-    joint_mean, joint_covariance : DataArray (variable), (variable, variable_bis), or None
-        Of (x, y) under likelihood "joint".
-    log_likelihood : float
-        Of the standardised targets (and descriptors, if "joint").
-    log_posterior : float
-        Log likelihood plus log prior density in ``coordinates``.
-    coordinates : str
-        A maximum moves with the coordinates its density refers to: these.
-    converged : bool
-        The gradient vanishes; a noise that goes to zero may do so only on a plateau.
-    optima : tuple of float
-        Log posterior of the different maxima (points of no slope) that the starts led to, highest
-        first. One where a noise vanishes says little of a new measurement; the regular maximum may
-        be a lower one.
-    """
-
-    spec: JointGaussian
-    precision: xr.DataArray
-    coefficients: xr.DataArray
-    corrections: xr.DataArray
-    linkage: xr.DataArray
-    covariance: xr.DataArray
-    sigma: xr.DataArray
-    scale: xr.DataArray
-    joint_mean: xr.DataArray | None
-    joint_covariance: xr.DataArray | None
-    log_likelihood: float
-    log_posterior: float
-    coordinates: str
-    converged: bool
-    optima: tuple[float, ...] = field(default=())
-
-    def __repr__(self) -> str:
-        """Return two lines: the height and whether it is a summit, and the noises."""
-        noise = zip(self.spec.design.targets, self.sigma.to_numpy(), strict=True)
-        return (
-            f"PointEstimate: log posterior {self.log_posterior:.6g}, "
-            f"{'converged' if self.converged else 'NOT converged'}, "
-            f"{len(self.optima)} different maxima found\n"
-            f"  sigma (scaled units): {', '.join(f'{name} {value:.3g}' for name, value in noise)}"
-        )
-
-    @property
-    def posterior(self) -> JointPosterior:
-        """A posterior of this one draw, which predicts with no uncertainty of the parameters.
-
-        ``kind="mean"`` is a point, and ``kind="observation"`` has the noise about it alone.
-        """
-        names = ("linkage", "sigma", "corrections", *JOINT_PARAMETERS)
-        arrays = {name: getattr(self, name) for name in names}
-        found = {
-            name: array.expand_dims({CHAIN: [0], DRAW: [0]})
-            for name, array in arrays.items()
-            if array is not None
-        }
-        tree = xr.DataTree.from_dict({"posterior": xr.Dataset(found)})
-        tree.attrs["spec"] = self.spec.to_json()
-        return JointPosterior(tree, self.spec)
 
 
 def find_map(
@@ -321,50 +239,15 @@ class _Problem:
         scale = xr.DataArray(
             np.exp(log_scale), {"group": names[: self.n_scales]}, ("group",), name="scale"
         )
-        return self._named(linkage, sigma, r, scale, value, likelihood, converged, optima)
-
-    def _named(
-        self,
-        linkage: np.ndarray,
-        sigma: np.ndarray,
-        r: np.ndarray,
-        scale: xr.DataArray,
-        value: float,
-        likelihood: float,
-        converged: bool,
-        optima: tuple[float, ...],
-    ) -> PointEstimate:
-        design, spec = self.spec.design, self.spec
-        extra: dict[str, Any] = dict.fromkeys(JOINT_PARAMETERS)
-        if spec.likelihood == "joint":
-            names = list(spec.columns.variables)
-            found = split_joint(linkage, sigma, r[:, 0], len(design.descriptors))
-            for name, dims in JOINT_PARAMETERS.items():
-                extra[name] = xr.DataArray(found[name], dict.fromkeys(dims, names), dims)
-            linkage, sigma, r = (found[n] for n in ("linkage", "sigma", "corrections"))
-        others = derived(linkage, sigma, r)
-        arrays = {"linkage": linkage, "sigma": sigma, "corrections": r}
-        arrays |= {name: others[name] for name in ("coefficients", "covariance")}
-        named = {}
-        for name, array in arrays.items():
-            dims = PARAMETERS[name]
-            coords = {k: list(design.terms if k == BASIS else design.targets) for k in dims}
-            named[name] = xr.DataArray(array, coords, dims)
-        z = [*design.terms, *design.targets]
-        precision = xr.DataArray(
-            precision_from_columns(linkage, sigma, r), {"z": z, "z_bis": z}, ("z", "z_bis")
-        )
         return PointEstimate(
-            spec,
-            precision,
+            self.spec,
+            **labelled(self.spec, linkage, sigma, r),
             scale=scale,
             log_likelihood=float(likelihood),
             log_posterior=float(value),
-            coordinates=COORDINATES[spec.prior.kind],
+            coordinates=COORDINATES[self.spec.prior.kind],
             converged=converged,
             optima=optima,
-            **named,
-            **extra,
         )
 
 

@@ -67,21 +67,22 @@ class Sampler:
         self.spec, self.backend = spec, backend
         self.method: Method = "nuts" if backend != "auto" else method
         if self.method == "nuts":
-            self.nuts  # noqa: B018  (compiles at once)
+            self.nuts = self._compile(collapse=False)  # now, not with the first draw
 
     @cached_property
     def nuts(self) -> NutsSampler:
         """The compiled full model."""
-        from claude_pymc.joint.nuts import NutsSampler
-
-        return NutsSampler(self.spec, self.backend)
+        return self._compile(collapse=False)
 
     @cached_property
     def collapsed(self) -> NutsSampler:
         """The compiled model without the corrections."""
+        return self._compile(collapse=True)
+
+    def _compile(self, *, collapse: bool) -> NutsSampler:
         from claude_pymc.joint.nuts import NutsSampler
 
-        return NutsSampler(self.spec, collapse=True)
+        return NutsSampler(self.spec, "auto" if collapse else self.backend, collapse=collapse)
 
     def draw(
         self,
