@@ -12,29 +12,6 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np  # noqa: E402  (reads the number of threads when it is loaded)
 
-JOINT = Path(__file__).resolve().parents[1] / "claude_pymc/joint"
-
-
-def forget_edited_kernels():
-    """Remove numba's caches if a source has changed since they were made.
-
-    Numba looks at the file of the function it loads alone: an edited kernel in another file would
-    be tested as it was before.
-    """
-    sources = sorted(path for path in JOINT.glob("*.py") if "njit" in path.read_text("utf-8"))
-    mark = str(zlib.crc32(b"".join(path.read_bytes() for path in sources)))
-    stamp = JOINT / "__pycache__/numba_sources"
-    if stamp.is_file() and stamp.read_text() == mark:
-        return
-    for cached in stamp.parent.glob("*.nb[ic]"):
-        cached.unlink()
-    stamp.parent.mkdir(exist_ok=True)
-    stamp.write_text(mark)
-
-
-if "PYTEST_XDIST_WORKER" not in os.environ:  # once, before the workers start
-    forget_edited_kernels()
-
 
 @pytest.fixture
 def rng(request):

@@ -221,3 +221,12 @@ BOUNDS = {"x": (0, 1)}
 def test_more_that_is_refused(build):
     with pytest.raises((DesignError, TableError)):
         build()
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [{}, [], {"basis": {"kind": "polynomial"}}, {"basis": {"kind": "polynomial"}, "a": 1}],
+)
+def test_a_damaged_file_of_a_design(damaged):
+    with pytest.raises(DesignError, match=r"Design\.to_dict"):
+        Design.from_dict(damaged)

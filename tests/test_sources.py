@@ -195,7 +195,9 @@ def test_large_partitions_are_condensed_in_chunks(synchronous, monkeypatch):
 
 
 def test_a_collection_may_lack_targets(synchronous):
-    stats = PatternStats.from_dask(dd.from_pandas(FRAME[["x", "exp"]], npartitions=2), DESIGN)
+    with pytest.warns(Notice, match=r"'sim' is missing in every row: .*\['x', 'exp'\]") as caught:
+        stats = PatternStats.from_dask(dd.from_pandas(FRAME[["x", "exp"]], npartitions=2), DESIGN)
+    assert [one.filename for one in caught] == [__file__]
     assert_equal(stats, condense(FRAME.assign(sim=NAN)))
 
 
@@ -385,7 +387,15 @@ def test_files_that_differ(tmp_path):
 def test_files_may_lack_targets_together(tmp_path):
     folder = write(tmp_path, a=FRAME[["x", "exp"]], b=FRAME[["exp", "x"]])
     both = condense(FRAME.assign(sim=NAN))
-    assert_equal(PatternStats.from_parquet(folder, DESIGN), both + both)
+    with pytest.warns(Notice, match=r"'sim' is missing in every row: .* in a.parquet") as caught:
+        assert_equal(PatternStats.from_parquet(folder, DESIGN), both + both)
+    assert [one.filename for one in caught] == [__file__]
+
+
+def test_a_reader_that_finds_no_column(tmp_path, synchronous):
+    folder = write(tmp_path, a=FRAME, b=FRAME.drop(columns="exp"))
+    with pytest.raises(TableError, match="from_parquet names the file"):
+        PatternStats.from_dask(dd.read_parquet(folder, dtype_backend=None), DESIGN)
 
 
 def test_rows_of_files_without_a_target_are_noticed_once(tmp_path, monkeypatch):

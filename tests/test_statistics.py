@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import all_patterns, random_rows
 
+import claude_pymc as cp
 from claude_pymc.errors import Notice, StatisticsError, TableError
 from claude_pymc.tables import gram as condensing
 from claude_pymc.tables.basis import Polynomial
@@ -224,6 +225,21 @@ def test_other_files_are_refused(tmp_path, spoil):
 
 def test_files_of_another_kind_are_refused(tmp_path):
     np.savez(tmp_path / "other.npz", a=1)
-    for name in ("other.npz", "none.npz"):
-        with pytest.raises(StatisticsError, match=f"got '{name}'"):
-            PatternStats.load(tmp_path / name)
+    with pytest.raises(StatisticsError, match=r"got 'other.npz', which is not one \(KeyError\)"):
+        PatternStats.load(tmp_path / "other.npz")
+    with pytest.raises(StatisticsError, match=r"got no file .*none.npz'"):
+        PatternStats.load(tmp_path / "none.npz")
+
+
+def test_rows_instead_of_statistics(rng):
+    rows, design = make(3, 2)
+    stats, spec = PatternStats.from_table(rows, design), cp.JointGaussian(design)
+    for wrong in (
+        lambda: stats + rows,
+        lambda: cp.sample(spec, rows),
+        lambda: cp.Sampler(spec).draw(rows),
+        lambda: cp.evidence(spec, rows),
+        lambda: cp.find_map(spec, rows),
+    ):
+        with pytest.raises(StatisticsError, match=r"got a Table\n.*\n.*from_table"):
+            wrong()

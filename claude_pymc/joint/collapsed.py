@@ -284,7 +284,8 @@ def _evaluate(
 ) -> None:
     """Log density of points; the gradient of the last one and draws of b, unless empty.
 
-    One entry for everything, because each would be compiled with all it calls. ``free`` holds
+    One entry for everything, because each would be compiled with all it calls. Without the lock of
+    the interpreter, so that a progress display goes on. ``free`` holds
     standard normal numbers, and afterwards draws of b.
     """
     q = len(problem.term)

@@ -183,7 +183,7 @@ def evidence(
     density = CollapsedPosterior(spec, **data_of(spec, stats))
     starts = density.starts(STARTS, rng)
     with _shown(progress and not density.exploring) as stage:
-        found = importance_sample(density, starts, draws, rng, stage)
+        found = importance_sample(density, starts, draws, rng, stage, entries=False)
     if not found.k_hat <= K_HAT:
         warnings.warn(
             f"k-hat of the importance weights is {found.k_hat:.2f}, above {K_HAT}: the evidence "

@@ -102,6 +102,8 @@ def importance_sample(
     wanted: int,
     rng: np.random.Generator,
     stage: Callable[[str], None] = lambda name: None,
+    *,
+    entries: bool = True,
 ) -> Weighted:
     """Draw until about ``wanted`` effective draws are there, or say by k-hat that it failed.
 
@@ -115,6 +117,8 @@ def importance_sample(
     rng : Generator
     stage : callable
         Told the name of each stage, for a progress display.
+    entries : bool
+        Draw what is integrated out, too.
     """
     counting = _Counting(density)
     mixture = _laplace(counting, starts, stage)
@@ -142,7 +146,7 @@ def importance_sample(
             best = _weigh(counting, kept, ROUNDS[0], rng).share
         size = int(np.clip(math.ceil(1.1 * wanted / best), 200, 20 * wanted + 200))
         stage(f"last {size} draws")
-        found = _weigh(counting, kept, size, rng, last=True)
+        found = _weigh(counting, kept, size, rng, entries=entries)
         if found.k_hat < K_HAT and found.ess > 0.5 * wanted:
             break
     return replace(found, evaluations=counting.count)
@@ -177,14 +181,14 @@ def _weigh(
     size: int,
     rng: np.random.Generator,
     *,
-    last: bool = False,
+    entries: bool = False,
 ) -> Weighted:
-    """Draw from the proposal and weigh; the last draws come with what was integrated out."""
+    """Draw from the proposal and weigh; if ``entries``, draw what is integrated out, too."""
     points = mixture.draw(size, rng)
-    if last:
-        values, entries = density.draw_entries(points, rng)
+    if entries:
+        values, drawn = density.draw_entries(points, rng)
     else:
-        values, entries = density.batch(points), np.empty((size, 0))
+        values, drawn = density.batch(points), np.empty((size, 0))
     ratio = values - mixture.log_density(points)
     weights, k_hat = smoothed(ratio)
     top = ratio.max()
@@ -192,7 +196,7 @@ def _weigh(
     se = float(raw.std(ddof=1) / raw.mean() / math.sqrt(len(raw)))
     ess = float(1.0 / np.square(weights).sum())
     log_evidence = float(np.log(raw.mean()) + top)
-    return Weighted(points, entries, weights, k_hat, ess, log_evidence, se, 0)
+    return Weighted(points, drawn, weights, k_hat, ess, log_evidence, se, 0)
 
 
 def smoothed(ratio: np.ndarray) -> tuple[np.ndarray, float]:

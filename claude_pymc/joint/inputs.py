@@ -13,7 +13,7 @@ from claude_pymc.errors import Notice, StatisticsError
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.notation import BASIS, TARGET, TARGET_BIS, VARIABLE, VARIABLE_BIS
 from claude_pymc.tables.gram import ROUND_OFF
-from claude_pymc.tables.statistics import PatternStats
+from claude_pymc.tables.statistics import PatternStats, refuse_other
 
 DATA = ("rows", "gram")
 SMALL, LARGE = 0.02, 10.0
@@ -38,6 +38,7 @@ def coords(spec: JointGaussian) -> dict[str, list[str]]:
 
 def data_of(spec: JointGaussian, stats: PatternStats) -> dict[str, np.ndarray]:
     """Check statistics, give notices about them, and return the arrays of `arrays_of`."""
+    refuse_other(stats)
     if stats.design != spec.design:
         raise StatisticsError(
             "statistics of the design in the specification",

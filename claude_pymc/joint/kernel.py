@@ -31,6 +31,23 @@ def version_of(*names: str) -> int:
     return zlib.crc32(b"".join(Path(__file__).with_name(n).read_bytes() for n in names))
 
 
+def forget_edited(folder: Path) -> None:
+    """Remove numba's caches if a source has changed since they were made.
+
+    Numba looks at the file of the function it loads alone, not at those of what that calls.
+    """
+    sources = [path for path in Path(__file__).parent.glob("*.py") if b"njit" in path.read_bytes()]
+    mark, stamp = str(version_of(*sorted(path.name for path in sources))), folder / "numba_sources"
+    try:
+        if stamp.is_file() and stamp.read_text(encoding="utf-8") == mark:
+            return
+        for cached in folder.glob("*.nb[ic]"):
+            cached.unlink(missing_ok=True)
+        stamp.write_text(mark, encoding="utf-8")
+    except OSError:  # the folder cannot be written: nothing of ours is cached there
+        return
+
+
 @cache
 def external(kernel: Callable[..., None], signature: Any, symbol: str) -> Any:
     """Compile a kernel, or load it from the cache, and return it as a callable of njit code."""
@@ -197,3 +214,7 @@ def pattern_kernel(
         numba.carray(g_sigma, d),
         numba.carray(g_corrections, (d, p)),
     )
+
+
+if pattern_loops.stats.cache_path:
+    forget_edited(Path(pattern_loops.stats.cache_path))

@@ -17,7 +17,7 @@ import numpy as np
 
 from claude_pymc.errors import SamplingError
 from claude_pymc.joint.spec import JointGaussian
-from claude_pymc.tables.statistics import PatternStats
+from claude_pymc.tables.statistics import PatternStats, refuse_other
 
 # Singular values of the scaled Gram matrix below this share of the largest count as zero.
 RANK_TOLERANCE = 1e-12
@@ -57,6 +57,7 @@ def refuse_improper(spec: JointGaussian, stats: PatternStats) -> None:
     SamplingError
         If the prior is flat and the rows do not determine a column, with the counts.
     """
+    refuse_other(stats)
     short = [] if spec.prior.proper else shortfalls(spec, stats)
     if not short:
         return

@@ -262,7 +262,7 @@ def _plan(orders: Orders) -> tuple[_Step, ...]:
         if len(steps) > 1 and len(involved) == 1:
             before, step = steps[-2:]
             follows = before.last == b and before.order + b - before.first == step.order
-            if follows and before[2:4] == step[2:4]:
+            if follows and before.source == step.source and before.descriptor == step.descriptor:
                 steps[-2:] = [before._replace(last=step.last)]
     return tuple(steps)
 

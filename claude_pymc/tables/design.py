@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from claude_pymc.errors import DesignError
+from claude_pymc.errors import ClaudeError, DesignError
 from claude_pymc.tables.basis import Basis, Polynomial, basis_from_dict
 from claude_pymc.tables.corrections import (
     Terms,
@@ -43,18 +43,7 @@ from claude_pymc.tables.table import Table
 
 CHUNK = 65536
 # Columns of the tables that predictions and proposals write.
-RESERVED = {
-    "label",
-    "target",
-    "rank",
-    "candidate",
-    "mean",
-    "std",
-    "lower90",
-    "upper90",
-    "rule",
-    "score",
-}
+RESERVED = set("label target rank candidate mean std lower90 upper90 rule score".split())
 
 
 @dataclass(frozen=True)
@@ -362,8 +351,18 @@ class Design:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Design:
         """Rebuild a design from :meth:`to_dict`."""
-        fields = {name: _tuples(value) for name, value in data.items() if name != "basis"}
-        return cls(basis=basis_from_dict(data["basis"]), **fields)
+        try:
+            fields = {name: _tuples(value) for name, value in data.items() if name != "basis"}
+            return cls(basis=basis_from_dict(data["basis"]), **fields)
+        except ClaudeError:
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise DesignError(
+                "the fields that Design.to_dict writes",
+                f"{type(error).__name__}: {error}",
+                "another file, one that was edited, or one of a newer version",
+                "write it again by Design.to_dict",
+            ) from error
 
 
 def _tuples(value: Any) -> Any:

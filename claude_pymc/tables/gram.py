@@ -20,7 +20,7 @@ from scipy.linalg.blas import dtrsm
 from claude_pymc.tables.design import Design
 
 CHUNK = 8192  # rows whose z stays in the cache
-FEW = 1024  # rows up to which their QR decomposition costs nothing
+FEW = 1024  # rows, of one chunk, up to which their QR decomposition costs nothing
 # Eigenvalues of a Gram matrix below this share of the largest are the round-off of its sums.
 ROUND_OFF = 1e-13
 # Least eigenvalue of C, scaled to a diagonal of one, from which its Cholesky factor will do.

@@ -7,7 +7,6 @@ parts. What statistics are is not known here, only that a table has some and tha
 
 from __future__ import annotations
 
-import operator
 import re
 import sys
 import warnings
@@ -106,21 +105,25 @@ class FromSources:
                 "dask.dataframe.read_parquet or from_map make a Dask DataFrame",
             )
         targets = _targets(collection.columns, design, "the Dask DataFrame")
-        task, add = dask.delayed(_partition), dask.delayed(operator.add)
+        task = dask.delayed(_partition)
 
         def total(rows: Any) -> S:
             parts = enumerate(rows.to_delayed())
-            sums = [task(cls, part, f"partition {i}", design, targets) for i, part in parts]
-            while len(sums) > 1:
-                odd = sums[len(sums) // 2 * 2 :]
-                sums = [add(a, b) for a, b in zip(sums[::2], sums[1::2], strict=False)] + odd
-            return sums[0].compute()
+            sums = merged(task(cls, part, f"partition {i}", design, targets) for i, part in parts)
+            return sums.compute()
 
         try:
             try:
                 stats = total(collection[[*design.descriptors, *targets]])
             except KeyError:  # a partition lacks a column; without the selection an error names it
                 stats = total(collection)
+        except KeyError as error:
+            raise TableError(
+                f"the columns {[*design.descriptors, *targets]} in every partition",
+                f"KeyError: {error}",
+                "a file or a partition that lacks a column which the first one has",
+                "correct its name; PatternStats.from_parquet names the file",
+            ) from error
         except _deaths() as error:
             raise StatisticsError(
                 "workers that live until their partitions are condensed",
@@ -129,6 +132,7 @@ class FromSources:
                 "make partitions smaller (collection.repartition) or give workers more memory; "
                 "their logs say more. Then run again: nothing was changed",
             ) from error
+        _notice_absent(design, targets, "the Dask DataFrame", collection.columns)
         notice_dropped(stats, stacklevel=3, empty=True)
         return stats
 
@@ -163,9 +167,10 @@ class FromSources:
         >>> import claude_pymc as cp, pandas as pd, tempfile
         >>> design = cp.Design.from_bounds({"x": (0, 1)}, ["sim", "exp"])
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     pd.DataFrame({"x": [0, 1], "sim": [1, 2]}).to_parquet(f"{folder}/a.parquet")
+        ...     frame = pd.DataFrame({"x": [0, 1], "sim": [1, 2], "exp": [None, 3.0]})
+        ...     frame.to_parquet(f"{folder}/a.parquet")
         ...     cp.PatternStats.from_parquet(folder, design)
-        PatternStats: 2 rows in 1 patterns, 2 of sim, 0 of exp
+        PatternStats: 2 rows in 2 patterns, 2 of sim, 1 of exp
         """
         files = ParquetFiles(paths)
         found = {name: _targets(columns, design, name) for name, columns in files.columns.items()}
@@ -181,6 +186,7 @@ class FromSources:
                 yield _chunk(cls, frame, start, name, design, targets)
 
         stats = merged(parts())
+        _notice_absent(design, targets, *next(iter(files.columns.items())))
         notice_dropped(stats, stacklevel=3, empty=True)
         return stats
 
@@ -218,6 +224,14 @@ def notice_dropped(stats: Statistics, stacklevel: int, *, empty: bool = False) -
     elif empty and not total:
         text = "there was no row: a posterior given these statistics is the prior"
         warnings.warn(text, Notice, stacklevel)
+
+
+def _notice_absent(design: Design, targets: Names, source: str, columns: Iterable[Any]) -> None:
+    """Say which targets have no column: a typing error in a header looks like that."""
+    for target in design.targets:
+        if target not in targets:
+            text = f"target {target!r} is missing in every row: no column of that name, in {source}"
+            warnings.warn(f"{text} there are {[str(name) for name in columns]}", Notice, 3)
 
 
 def merged[S: Additive](parts: Iterable[S]) -> S:

@@ -45,13 +45,13 @@ class PatternStats(FromSources):
     counts : array (pattern)
     grams : array (pattern, z, z), z = (basis..., targets...)
         Rows and columns of missing targets are zero.
+    n_dropped : int
+        Rows without any target (with ``missing_descriptors``: without any value): they say
+        nothing and were left out.
     roots : array (pattern, z, z), optional
         Upper triangular R of each pattern with R^T R its Gram matrix, of the rows themselves:
         they keep the digits that a Gram matrix of an ill-conditioned basis loses. Default: found
         from ``grams``.
-    n_dropped : int
-        Rows without any target (with ``missing_descriptors``: without any value): they say
-        nothing and were left out.
 
     Examples
     --------
@@ -65,8 +65,8 @@ class PatternStats(FromSources):
     patterns: tuple[Pattern, ...]
     counts: np.ndarray
     grams: np.ndarray
-    roots: np.ndarray = None  # type: ignore[assignment]  # found when it is not given
     n_dropped: int = 0
+    roots: np.ndarray = None  # type: ignore[assignment]  # found when it is not given
 
     def __post_init__(self) -> None:
         """Complete the roots and freeze the arrays."""
@@ -123,7 +123,7 @@ class PatternStats(FromSources):
         patterns = tuple(sorted(found, reverse=True))
         counts = np.array([found[p][0] for p in patterns], dtype=np.int64)
         grams, roots = (np.stack([found[p][i] for p in patterns]) for i in (1, 2))
-        return cls(design, patterns, counts, grams, roots, n_dropped)
+        return cls(design, patterns, counts, grams, n_dropped, roots)
 
     def _as_dict(self) -> dict[Pattern, Condensed]:
         columns = (self.counts.tolist(), self.grams, self.roots)
@@ -180,6 +180,7 @@ class PatternStats(FromSources):
         )
 
     def _same_design(self, other: PatternStats) -> None:
+        refuse_other(other)
         if self.design == other.design:
             return
         fields = [
@@ -248,7 +249,11 @@ class PatternStats(FromSources):
         return sha.hexdigest()
 
     def save(self, path: str | Path) -> None:
-        """Write design and statistics to one ``.npz`` file; no raw row is in it."""
+        """Write design and statistics to one ``.npz`` file.
+
+        Rows are not in it, but sums over the rows of each pattern: the sum over a single row
+        gives that row away. See ``counts`` before the file leaves a laboratory.
+        """
         with Path(path).open("wb") as file:
             np.savez_compressed(
                 file,
@@ -270,16 +275,34 @@ class PatternStats(FromSources):
                 # Files of version 0.1 have no roots.
                 roots: Any = file["roots"] if "roots" in file else None
                 n_dropped = int(file["n_dropped"])
-                return cls(design, patterns, file["counts"], file["grams"], roots, n_dropped)
+                return cls(design, patterns, file["counts"], file["grams"], n_dropped, roots)
         except ClaudeError:
             raise
+        except FileNotFoundError as error:
+            raise StatisticsError(
+                "a file written by PatternStats.save",
+                f"no file {str(path)!r}",
+                "a typing error, or another working folder",
+                "check the path",
+            ) from error
         except UNREADABLE as error:
             raise StatisticsError(
                 "a file written by PatternStats.save",
-                f"{Path(path).name!r}: {error}",
+                f"{Path(path).name!r}, which is not one ({type(error).__name__})",
                 "another kind of file, or a truncated copy",
                 "save the statistics again",
             ) from error
+
+
+def refuse_other(stats: object) -> None:
+    """Refuse what is not statistics, such as the rows themselves."""
+    if not isinstance(stats, PatternStats):
+        raise StatisticsError(
+            "PatternStats",
+            f"a {type(stats).__name__}",
+            "rows that were not condensed, or arguments in another order",
+            "condense rows by PatternStats.from_table(table, design)",
+        )
 
 
 def notice_unmeasured(stats: PatternStats) -> None:

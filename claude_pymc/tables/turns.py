@@ -15,7 +15,7 @@ _S = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(8))
 _C = tuple((-1) ** k / math.factorial(2 * k) for k in range(9))
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
+@njit(cache=True, error_model="numpy", nogil=True, fastmath={"contract"})
 def sine_and_cosine(turns: np.ndarray, sine: np.ndarray, cosine: np.ndarray) -> None:
     """Fill sin(2 pi u) and cos(2 pi u)."""
     for i in range(len(turns)):
