@@ -10,6 +10,7 @@ from oracle import all_patterns, exact_log_likelihood, random_columns, random_ro
 from pytensor.compile.mode import Mode, get_mode
 from pytensor.gradient import DisconnectedInputError, verify_grad
 
+from claude_pymc.joint import kernel
 from claude_pymc.joint.gaussian import log_likelihood, precision_from_columns
 from claude_pymc.joint.ops import PatternLogLikelihood, pattern_log_likelihood
 from claude_pymc.tables.basis import Polynomial
@@ -273,3 +274,17 @@ def test_an_array_of_another_length_is_refused(rng, linker, place):
     inputs[place] = inputs[place][:-1]
     with pytest.raises((ValueError, IndexError)):
         compiled(linker)(*inputs)
+
+
+def test_caches_of_edited_kernels_are_removed(tmp_path):
+    cached = tmp_path / "collapsed._evaluate-1.py312.nbi"
+    cached.touch()
+    kernel.forget_edited(tmp_path)
+    assert not cached.exists()  # of whoever was here before the mark
+    cached.touch()
+    kernel.forget_edited(tmp_path)
+    assert cached.exists()
+    (tmp_path / "numba_sources").write_text("another", encoding="utf-8")
+    kernel.forget_edited(tmp_path)
+    assert not cached.exists()
+    kernel.forget_edited(tmp_path / "missing")  # nothing to remove, and nowhere to say so
