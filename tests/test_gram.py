@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import claude_pymc as cp
+from claude_pymc.errors import StatisticsError
 from claude_pymc.tables import gram
 from claude_pymc.tables.gram import ROUND_OFF, less, root_of, triangle
 
@@ -93,12 +94,13 @@ def test_root_of_a_gram_matrix(rows, rng):
 def test_taking_away_what_was_added_leaves_the_root(rng):
     some, more = rng.standard_normal((6, 4)), rng.standard_normal((3, 4))
     whole = triangle(np.vstack([some, more]))
-    np.testing.assert_allclose(less(whole, triangle(more)), triangle(some), atol=1e-12)
+    left = less(whole, triangle(more), some.T @ some)
+    np.testing.assert_allclose(left, triangle(some), atol=1e-12)
 
 
 def test_taking_away_from_fewer_rows_than_columns(rng):
     some, more = rng.standard_normal((2, 5)), rng.standard_normal((1, 5))
-    left = less(triangle(np.vstack([some, more])), triangle(more))
+    left = less(triangle(np.vstack([some, more])), triangle(more), some.T @ some)
     np.testing.assert_allclose(left.T @ left, some.T @ some, atol=1e-12)
 
 
@@ -106,8 +108,28 @@ def test_taking_away_from_fewer_rows_than_columns(rng):
 def test_taking_away_what_is_not_there(where, rng):
     some = np.column_stack([rng.standard_normal((6, 3)), np.zeros(6)])
     taken = 1.001 * some if where == "more of the same" else np.eye(4)[3:]
-    assert less(triangle(some), triangle(taken)) is None
+    assert less(triangle(some), triangle(taken), some.T @ some - taken.T @ taken) is None
 
 
 def test_round_off_is_below_what_the_shift_hides() -> None:
     assert gram.SHIFT >= ROUND_OFF
+
+
+@pytest.mark.parametrize("difference", [1e-5, 1e-7, 1e-9, 1e-11])
+def test_taking_away_the_only_rows_that_tell_two_terms_apart(difference):
+    design = alike(2, 1.0)[1]
+    for seed in range(20):
+        same, apart = (alike(n, d, seed)[0] for n, d in ((30, 0.0), (40, difference)))
+        a, b = (cp.PatternStats.from_table(table, design) for table in (same, apart))
+        left = (a + b) - b
+        np.testing.assert_allclose(left.roots[0].T @ left.roots[0], a.grams[0], atol=1e-7)
+
+
+@pytest.mark.parametrize("factor", [1e7, 1e10])
+def test_a_row_that_rounded_off_the_others_cannot_be_taken_away(factor):
+    table, design = alike(30, 1.0)
+    stats = cp.PatternStats.from_table(table, design)
+    wrong = cp.Table(list("abc"), ["y"], table.x[:1], factor * table.y[:1])
+    large = cp.PatternStats.from_table(wrong, design)
+    with pytest.raises(StatisticsError, match=r"'y', whose squares .*\n.*\n.*rebuild"):
+        (stats + large) - large

@@ -19,6 +19,8 @@ WANTED = 4000
 class Known:
     """A log density of points (point, dim), with gradients by differences."""
 
+    wide = None
+
     log_density: object
     dims: int
     exploring: bool = True

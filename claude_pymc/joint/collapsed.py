@@ -18,6 +18,7 @@ from numba import njit
 from claude_pymc.joint.collapsed_kernel import collapsed, solve_upper
 from claude_pymc.joint.density import LOG_2PI, entry_groups, lkj_arrays, lkj_loops
 from claude_pymc.joint.inputs import sizes_of
+from claude_pymc.joint.mixture import Mixture
 from claude_pymc.joint.priors import FLOOR, LKJPrior, ShrinkagePrior
 from claude_pymc.joint.spec import JointGaussian
 
@@ -77,6 +78,7 @@ class CollapsedPosterior:
         self.q = len(spec.columns.entries)
         self.dims = self.n_links + self.d + self.n_scales
         self.exploring = self.q <= CHEAP
+        self.wide = self._prior()
 
     def theta(self, linkage: np.ndarray, sigma: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Points (..., dim) of given columns, the inverse of what :meth:`draw` returns."""
@@ -93,6 +95,21 @@ class CollapsedPosterior:
         noise = sizes + rng.uniform(math.log(1e-4), 0.0, (number, self.d))
         scale = rng.normal(self.problem.scale_mean, self.problem.scale_sd, (number, self.n_scales))
         return np.hstack([link, noise, scale])
+
+    def _prior(self) -> Mixture | None:
+        """Distribution as wide as the prior of theta; None for a flat one."""
+        problem, n = self.problem, self.n_links
+        if problem.kind == FLAT:
+            return None
+        sizes = (n, self.d, self.n_scales)
+        mean = np.repeat([0.0, problem.noise_mean, problem.scale_mean], sizes)
+        spread = np.repeat([problem.link_sd, problem.noise_sd, problem.scale_sd], sizes)
+        if problem.kind == LKJ:  # about as wide: linkages have no closed form in these coordinates
+            mean[n:] *= -1.0
+            spread[:n] = 1.5
+        else:
+            mean[:n] = problem.link_mean
+        return Mixture(np.ones(1), mean[None], np.diag(spread)[None])
 
     def evaluate(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Log density and its gradient at one point."""

@@ -106,7 +106,8 @@ def convergence(idata: Any) -> tuple[Check, ...]:
 
 def _weights(attrs: Any, names: list[str], draws: np.ndarray) -> tuple[Check, ...]:
     """Judge draws (quantity, chain, draw) of method "exact" by their importance weights."""
-    k_hat, ess = float(attrs["k_hat"]), float(attrs["importance_ess"])
+    k_hat = float(attrs["k_hat"])
+    ess = min(float(attrs["importance_ess"]), draws[0].size)  # some may have been left out since
     stuck = _stuck(draws)
     shown = f"{names[int(stuck.argmax())]} does not" if stuck.any() else "all do"
     return (

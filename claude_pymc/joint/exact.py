@@ -71,7 +71,7 @@ def draw_exact(
         "seed": int(seed),
         "method": "exact",
         "k_hat": found.k_hat,
-        "importance_ess": found.ess,
+        "importance_ess": found.ess_of(draws * chains),
         "evaluations": found.evaluations,
     }
     if spec.prior.proper:

@@ -40,6 +40,14 @@ class Mixture:
         """Log density of points (point, dim)."""
         return logsumexp(self._parts(self._distances(points)), axis=0)
 
+    def joined(self, other: Mixture, share: float) -> Mixture:
+        """Add the components of another mixture, which gets ``share`` of the draws."""
+        return Mixture(
+            np.append((1 - share) * self.shares, share * other.shares),
+            np.vstack([self.means, other.means]),
+            np.concatenate([self.roots, other.roots]),
+        )
+
     def fitted(self, points: np.ndarray, weights: np.ndarray, rounds: int = 10) -> Mixture:
         """Fit to weighted points by expectation-maximisation; empty components are dropped."""
         n, mixture = points.shape[1], self
@@ -75,11 +83,7 @@ class Mixture:
         centred = points[top] - mean
         least = 1e-3 * np.diag(np.square(self.roots).sum(axis=2).max(axis=0))
         root = np.linalg.cholesky((centred * share[:, None]).T @ centred + least)
-        return Mixture(
-            np.append((1 - MORE) * self.shares, MORE),
-            np.vstack([self.means, mean]),
-            np.concatenate([self.roots, root[None]]),
-        )
+        return self.joined(Mixture(np.ones(1), mean[None], root[None]), MORE)
 
     def _distances(self, points: np.ndarray) -> np.ndarray:
         """Squared distance of points to each component (component, point), in its scale."""

@@ -109,16 +109,29 @@ def root_of(gram: np.ndarray) -> np.ndarray:
     return triangle(np.sqrt(values)[:, None] * vectors.T * scale)
 
 
-def less(root: np.ndarray, taken: np.ndarray) -> np.ndarray | None:
-    """Root of R^T R - S^T S, or None if that has a negative eigenvalue."""
+def less(root: np.ndarray, taken: np.ndarray, gram: np.ndarray) -> np.ndarray | None:
+    """Root of R^T R - S^T S, or None if that has a negative eigenvalue.
+
+    ``gram`` is the difference as it was found from Gram matrices. Where the rows that are taken
+    away alone had a direction, and hardly that, it has more digits than the difference of roots.
+    """
     length = np.linalg.norm(root, axis=0)
     scale = np.where(length > 0, length, 1.0)
     full, part = root / scale, taken / scale
     share = np.linalg.lstsq(full.T, part.T, rcond=ROUND_OFF)[0].T
     values, vectors = np.linalg.eigh(np.eye(len(root)) - share.T @ share)
-    if np.abs(part - share @ full).max() > TOLERANCE or values[0] < -TOLERANCE:
+    # As a Gram matrix: of a direction that rows hardly have, the share is not known well.
+    rest = full.T @ (vectors * values) @ vectors.T @ full
+    if np.abs(part - share @ full).max() > TOLERANCE or _least(rest) < -TOLERANCE:
         return None
-    return triangle(np.sqrt(np.maximum(values, 0.0))[:, None] * (vectors.T @ root))
+    left = triangle(np.sqrt(np.maximum(values, 0.0))[:, None] * (vectors.T @ root))
+    apart = np.abs(left.T @ left - gram) / np.outer(scale, scale)
+    return left if apart.max() < TOLERANCE else root_of(gram)
+
+
+def _least(gram: np.ndarray) -> float:
+    """Least eigenvalue."""
+    return float(np.linalg.eigvalsh(_symmetric(gram))[0])
 
 
 def _symmetric(gram: np.ndarray) -> np.ndarray:

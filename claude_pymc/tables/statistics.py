@@ -29,6 +29,7 @@ from claude_pymc.tables.table import Table
 
 Pattern = tuple[bool, ...]
 Condensed = tuple[int, np.ndarray, np.ndarray]  # rows, Gram matrix, root
+LOST = 1e-6  # relative error of sums that is too large
 UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile, zlib.error)
 
 
@@ -164,11 +165,28 @@ class PatternStats(FromSources):
                     raise self._too_much(f"other rows than those with targets {present}")
                 del found[pattern]
                 continue
-            left = less(above, root)
+            left = less(above, root, rest)
             if left is None:
                 raise self._too_much(f"rows that are not among those with targets {present}")
+            self._refuse_lost_digits(old, rest)
             found[pattern] = (n - count, rest, left)
         return self._from_dict(self.design, found, max(self.n_dropped - other.n_dropped, 0))
+
+    def _refuse_lost_digits(self, old: np.ndarray, rest: np.ndarray) -> None:
+        """Refuse if a sum was so much larger that it has rounded off the rows that remain."""
+        kept = np.diag(rest).copy()
+        if self.design.bounds:  # where a term may vanish in all rows, digits of one are enough
+            kept[: len(self.design.terms)] += 1.0
+        lost = np.finfo(float).eps * np.diag(old) > LOST * kept
+        if lost.any():
+            names = [*self.design.terms, *self.design.targets]
+            raise StatisticsError(
+                "sums of which something remains when rows are taken away",
+                f"{names[int(lost.argmax())]!r}, whose squares were so large that those of the "
+                "other rows have been rounded off",
+                "a row in other units, or a typing error, was added before",
+                "rebuild the statistics from the rows",
+            )
 
     @staticmethod
     def _too_much(got: str) -> StatisticsError:
