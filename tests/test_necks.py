@@ -3,24 +3,29 @@
 import numpy as np
 import pytest
 from scipy.special import logsumexp
-from scipy.stats import norm, qmc
 
 import claude_pymc as cp
 from claude_pymc.joint.collapsed import CollapsedPosterior
 from claude_pymc.joint.exact import STARTS
 from claude_pymc.joint.importance import importance_sample
 from claude_pymc.joint.inputs import arrays_of
+from claude_pymc.joint.mixture import Mixture
 
 
 @pytest.fixture(scope="module")
 def funnel():
     """Four simulations and three measurements, no shared row, no correction."""
     rng = np.random.default_rng(1)
+    n_sim, n_exp = int(rng.integers(2, 8)), int(rng.integers(1, 6))
+    assert (n_sim, n_exp) == (4, 3)
     x = rng.uniform(-1, 1, (7, 1))
-    y = 1.5 * np.hstack([x, -x]) + [0.0, 0.3] + 0.1 * rng.standard_normal((7, 2))
+    sim = 1.5 * x * rng.choice([-1, 1])
+    y = np.hstack([sim, rng.choice([-1, 1]) * sim + 0.3]) + 0.1 * rng.standard_normal((7, 2))
     y[:4, 1], y[4:, 0] = np.nan, np.nan
     table = cp.Table(["x"], ["sim", "exp"], x, y)
-    design = cp.Design.from_bounds({"x": (-1, 1)}, ["sim", "exp"], corrections={"exp": []})
+    design = cp.Design.from_bounds(
+        {"x": (-1, 1)}, ["sim", "exp"], None, {"exp": []}, standardize=False
+    )
     prior = cp.ShrinkagePrior(linkage_sd=0.5, noise_log_sd=2.0)
     spec = cp.JointGaussian(design, prior)
     return CollapsedPosterior(spec, **arrays_of(spec, cp.PatternStats.from_table(table, design)))
@@ -28,14 +33,16 @@ def funnel():
 
 @pytest.fixture(scope="module")
 def quadrature(funnel):
-    """Points and weights from the widened prior by a Sobol sequence, and the log evidence."""
-    z = 1.15 * norm.ppf(np.clip(qmc.Sobol(funnel.dims, seed=5).random_base2(20), 1e-12, 1 - 1e-12))
-    spread = np.diag(funnel.wide.roots[0])
-    ratio = funnel.batch(funnel.wide.means[0] + spread * z)
-    ratio -= (norm.logpdf(z, 0, 1.15) - np.log(spread)).sum(axis=1)
-    weights = np.exp(ratio - logsumexp(ratio))
-    assert 1.0 / np.square(weights).sum() > 10000
-    points = funnel.wide.means[0] + spread * z
+    """Half a million weighted points of the prior and of the moments that these give."""
+    rng, proposal = np.random.default_rng(0), funnel.wide
+    for number in (2**17, 2**19):
+        points = proposal.draw(number, rng)
+        ratio = funnel.batch(points) - proposal.log_density(points)
+        weights = np.exp(ratio - logsumexp(ratio))
+        root = np.linalg.cholesky(2.0 * np.cov(points.T, aweights=weights))
+        moments = Mixture(np.ones(1), (weights @ points)[None], root[None])
+        proposal = moments.joined(funnel.wide, 0.5)
+    assert 1.0 / np.square(weights).sum() > 50000
     return points, weights, logsumexp(ratio) - np.log(len(ratio))
 
 

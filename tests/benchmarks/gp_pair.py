@@ -90,29 +90,33 @@ def score(lower: np.ndarray, upper: np.ndarray, truth: np.ndarray) -> np.ndarray
     return upper - lower + 2 / ALPHA * miss
 
 
-def spec_of(p: Problem) -> tuple[cp.JointGaussian, cp.PatternStats]:
+def spec_of(
+    p: Problem, prior: cp.ShrinkagePrior = PRIOR
+) -> tuple[cp.JointGaussian, cp.PatternStats]:
     """Our model of a problem, and its statistics."""
     names = [f"x{i + 1}" for i in range(p.x.shape[1])]
     table = cp.Table(names, ["sim", "exp"], p.x, p.y)
     bounds = dict.fromkeys(names, (0.0, 1.0))
     design = cp.Design.from_table(table, cp.Polynomial(degree=DEGREE[len(names)]), bounds=bounds)
-    return cp.JointGaussian(design, PRIOR), cp.PatternStats.from_table(table, design)
+    return cp.JointGaussian(design, prior), cp.PatternStats.from_table(table, design)
 
 
-def ours(seeds: range = REPORT) -> pd.DataFrame:
+def ours(
+    seeds: range = REPORT, prior: cp.ShrinkagePrior = PRIOR, name: str = "claude_pymc"
+) -> pd.DataFrame:
     """Interval of each problem, how it was drawn, and what the sampler had to say."""
     rows = []
     for seed in seeds:
         p = problem(seed)
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            idata = cp.sample(*spec_of(p), draws=500, seed=seed)
+            idata = cp.sample(*spec_of(p, prior), draws=500, seed=seed)
             found = cp.JointPosterior(idata).predict(p.new, kind="observation", seed=seed)
         lower, upper = found.interval(1 - ALPHA).sel(target="exp").to_numpy()[0]
         mean = float(found.mean().sel(target="exp")[0])
         method, k_hat = idata.attrs["method"], idata.attrs.get("k_hat", np.nan)
         told = "; ".join(str(w.message) for w in said)
-        rows.append(("claude_pymc", seed, p.truth, mean, lower, upper, method, k_hat, told))
+        rows.append((name, seed, p.truth, mean, lower, upper, method, k_hat, told))
     columns = ["method", "seed", "truth", "mean", "lower", "upper", "drawn", "k_hat", "said"]
     found = pd.DataFrame(rows, columns=columns)
     return found.assign(score=score(found["lower"], found["upper"], found["truth"]))
