@@ -53,7 +53,7 @@ def _nutpie(*, impute: bool) -> float:
     import problems
 
     compiled = peers.nutpie_compiled(peers.model_of(problems.apart(), impute=impute))
-    return least_ess(peers.nutpie_draws(compiled, DRAWS, CHAINS, 0))
+    return least_ess(peers.nutpie_draws(compiled, DRAWS, CHAINS, 0)[0])
 
 
 def numpyro() -> float:

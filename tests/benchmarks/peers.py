@@ -61,12 +61,15 @@ def nutpie_compiled(model: pm.Model) -> Any:
     return nutpie.compile_pymc_model(model, var_names=NAMES)
 
 
-def nutpie_draws(compiled: Any, draws: int, chains: int, seed: int) -> dict[str, np.ndarray]:
-    """Draw on one core with nutpie's defaults; arrays (chain, draw, ...)."""
+def nutpie_draws(
+    compiled: Any, draws: int, chains: int, seed: int
+) -> tuple[dict[str, np.ndarray], int]:
+    """Draw on one core with nutpie's defaults: arrays (chain, draw, ...), and how many diverged."""
     import nutpie
 
     tree = nutpie.sample(
         compiled, draws=draws, chains=chains, cores=1, seed=seed, progress_bar=False
     )
     posterior = tree["posterior"]
-    return {n: posterior[n].transpose("chain", "draw", ...).to_numpy() for n in NAMES}
+    found = {n: posterior[n].transpose("chain", "draw", ...).to_numpy() for n in NAMES}
+    return found, int(tree["sample_stats"]["diverging"].sum())
