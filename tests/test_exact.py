@@ -125,9 +125,6 @@ def test_without_rows_draws_are_those_of_the_prior(kind):
     spec, _ = CASES[kind]
     empty = cp.PatternStats.empty(spec.design)
     tree, reason = draw_exact(spec, empty, draws=1000, chains=4, seed=0)
-    if kind != "shrinkage" and reason:  # an LKJ prior alone has heavy tails
-        assert "k-hat" in reason or "effective draws" in reason
-        return
     assert reason == ""
     assert abs(tree.attrs["log_evidence"]) < 4 * tree.attrs["log_evidence_se"] + 1e-10
     rng = np.random.default_rng(0)
@@ -162,8 +159,8 @@ def bad_importance(k_hat=0.9, ess=4000.0):
     """The real importance sampler with another verdict."""
     real = exact.importance_sample
 
-    def importance_sample(*args):
-        return dataclasses.replace(real(*args), k_hat=k_hat, ess=ess)
+    def importance_sample(*args, **more):
+        return dataclasses.replace(real(*args, **more), k_hat=k_hat, ess=ess)
 
     return importance_sample
 

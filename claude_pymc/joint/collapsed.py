@@ -16,9 +16,16 @@ import numpy as np
 from numba import njit
 
 from claude_pymc.joint.collapsed_kernel import collapsed, solve_upper
-from claude_pymc.joint.density import LOG_2PI, entry_groups, lkj_arrays, lkj_loops
+from claude_pymc.joint.density import (
+    LOG_2PI,
+    draw_lkj,
+    entry_groups,
+    lkj_arrays,
+    lkj_batch,
+    lkj_loops,
+)
 from claude_pymc.joint.inputs import sizes_of
-from claude_pymc.joint.mixture import Mixture
+from claude_pymc.joint.mixture import Distribution, Mixture
 from claude_pymc.joint.priors import FLOOR, LKJPrior, ShrinkagePrior
 from claude_pymc.joint.spec import JointGaussian
 
@@ -96,19 +103,17 @@ class CollapsedPosterior:
         scale = rng.normal(self.problem.scale_mean, self.problem.scale_sd, (number, self.n_scales))
         return np.hstack([link, noise, scale])
 
-    def _prior(self) -> Mixture | None:
-        """Distribution as wide as the prior of theta; None for a flat one."""
+    def _prior(self) -> Distribution | None:
+        """Distribution that covers the prior of theta; None for a flat one."""
         problem, n = self.problem, self.n_links
         if problem.kind == FLAT:
             return None
+        if problem.kind == LKJ:
+            return _LKJ(self)
         sizes = (n, self.d, self.n_scales)
         mean = np.repeat([0.0, problem.noise_mean, problem.scale_mean], sizes)
+        mean[:n] = problem.link_mean
         spread = np.repeat([problem.link_sd, problem.noise_sd, problem.scale_sd], sizes)
-        if problem.kind == LKJ:  # about as wide: linkages have no closed form in these coordinates
-            mean[n:] *= -1.0
-            spread[:n] = 1.5
-        else:
-            mean[:n] = problem.link_mean
         return Mixture(np.ones(1), mean[None], np.diag(spread)[None])
 
     def evaluate(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -133,14 +138,18 @@ class CollapsedPosterior:
 
     def columns(self, theta: np.ndarray, free: np.ndarray) -> Draws:
         """Columns of the model from points (point, dim) and free entries of R (point, entry)."""
-        n, first = len(theta), self.n_links + self.d
-        linkage = np.zeros((n, self.d, self.d))
+        linkage, sigma = self.links(theta)
+        corrections = np.zeros((*sigma.shape, len(self.spec.columns.terms)))
+        corrections[:, self.problem.owner, self.problem.term] = free
+        return Draws(linkage, sigma, corrections, np.exp(theta[:, self.n_links + self.d :]))
+
+    def links(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """C and sigma of points (point, dim)."""
+        linkage = np.zeros((len(theta), self.d, self.d))
         for i, (j, k, _) in enumerate(self.spec.columns.links):
             linkage[:, j, k] = theta[:, i]
-        sigma = self.problem.floor + np.exp(theta[:, self.n_links : first])
-        corrections = np.zeros((n, self.d, len(self.spec.columns.terms)))
-        corrections[:, self.problem.owner, self.problem.term] = free
-        return Draws(linkage, sigma, corrections, np.exp(theta[:, first:]))
+        noise = theta[:, self.n_links : self.n_links + self.d]
+        return linkage, self.problem.floor + np.exp(noise)
 
     def _run(
         self, theta: np.ndarray, gradient: np.ndarray, free: np.ndarray | None = None
@@ -149,6 +158,26 @@ class CollapsedPosterior:
         free = np.empty((0, self.q)) if free is None else free
         _evaluate(np.ascontiguousarray(theta), self.problem, values, gradient, free)
         return values
+
+
+class _LKJ:
+    """The LKJ prior of theta. Linkages have heavy tails, in step with the noise."""
+
+    def __init__(self, of: CollapsedPosterior) -> None:
+        self.of = of
+
+    def draw(self, number: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw points (point, dim)."""
+        prior = self.of.spec.prior
+        assert isinstance(prior, LKJPrior)
+        linkage, sigma = draw_lkj(self.of.spec, prior, number, rng)
+        return self.of.theta(linkage, sigma, np.empty((number, 0)))
+
+    def log_density(self, points: np.ndarray) -> np.ndarray:
+        """Log density of points (point, dim)."""
+        problem = self.of.problem
+        noise = problem.noise_mean, problem.noise_sd
+        return lkj_batch(*self.of.links(points), problem.linked, problem.shape, *noise)
 
 
 def _problem(spec: JointGaussian, rows: np.ndarray, gram: np.ndarray) -> Problem:

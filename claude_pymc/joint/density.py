@@ -96,6 +96,28 @@ def _lkj(
     return value, g_linkage, g_sigma
 
 
+def draw_lkj(
+    spec: JointGaussian, prior: LKJPrior, number: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw C (draw, variable, variable) and sigma (draw, variable) from the LKJ prior.
+
+    The Cholesky factor L of Lambda = S K S is built stick by stick.
+    """
+    linked, shape = lkj_arrays(spec, prior)
+    d = len(linked)
+    factor = np.zeros((number, d, d))  # [:, k, j]: row of variable k, column of variable j >= k
+    for k in range(d):
+        left = np.exp(rng.normal(-math.log(prior.noise), prior.noise_log_sd, number))
+        for j in range(d - 1, k, -1):
+            if linked[j, k]:
+                rho = 2.0 * rng.beta(shape[j], shape[j], number) - 1.0
+                factor[:, k, j] = left * rho
+                left *= np.sqrt(1.0 - rho**2)
+        factor[:, k, k] = left
+    sigma = 1.0 / np.diagonal(factor, axis1=1, axis2=2)
+    return -np.tril(np.swapaxes(factor, 1, 2), -1) * sigma[:, :, None], sigma
+
+
 def lkj_arrays(spec: JointGaussian, prior: LKJPrior) -> tuple[np.ndarray, np.ndarray]:
     """Which variables are linked (j, k), and the shape a of the Beta of each column j."""
     columns = spec.columns
@@ -104,6 +126,25 @@ def lkj_arrays(spec: JointGaussian, prior: LKJPrior) -> tuple[np.ndarray, np.nda
     for j, k, _ in columns.links:
         linked[j, k] = True
     return linked, np.array([0.0] + [prior.beta_shape(d - j, p, d) for j in range(1, d)])
+
+
+@njit(cache=True, error_model="numpy")
+def lkj_batch(
+    linkage: np.ndarray,
+    sigma: np.ndarray,
+    linked: np.ndarray,
+    shape: np.ndarray,
+    noise_mean: float,
+    noise_sd: float,
+) -> np.ndarray:
+    """Log densities of C (draw, variable, variable) and log sigma (draw, variable)."""
+    values = np.empty(len(sigma))
+    g_linkage, g_sigma = np.empty(linked.shape), np.empty(len(linked))
+    for i in range(len(sigma)):
+        values[i] = lkj_loops(
+            linkage[i], sigma[i], linked, shape, noise_mean, noise_sd, g_linkage, g_sigma
+        )
+    return values
 
 
 @njit(cache=True, error_model="numpy")

@@ -26,7 +26,7 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 from claude_pymc.joint.convergence import K_HAT
-from claude_pymc.joint.mixture import Mixture, mixture_of, systematic
+from claude_pymc.joint.mixture import Defended, Distribution, Mixture, mixture_of, systematic
 
 WIDE = 0.2  # share of the draws that comes from a distribution as wide as the prior
 ROUNDS = (500, 500, 1000, 2000)  # draws of each round of adaptation
@@ -42,7 +42,7 @@ class Density(Protocol):
 
     dims: int
     exploring: bool
-    wide: Mixture | None
+    wide: Distribution | None
     """A distribution that covers the density, such as its prior; None if there is none."""
 
     def evaluate(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -196,7 +196,9 @@ def _weigh(
     entries: bool = False,
 ) -> Weighted:
     """Draw from the proposal and weigh; if ``entries``, draw what is integrated out, too."""
-    proposal = mixture if density.wide is None else mixture.joined(density.wide, WIDE)
+    proposal: Distribution = mixture
+    if density.wide is not None:
+        proposal = Defended(mixture, density.wide, WIDE)
     points = proposal.draw(size, rng)
     if entries:
         values, drawn = density.draw_entries(points, rng)

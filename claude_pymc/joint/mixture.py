@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from scipy.cluster.vq import kmeans2
@@ -98,6 +99,43 @@ class Mixture:
         norm = math.lgamma((DF + n) / 2) - math.lgamma(DF / 2) - 0.5 * n * math.log(DF * math.pi)
         tail = -0.5 * (DF + n) * np.log1p(distances / DF)
         return tail + (norm + np.log(self.shares) - logdet)[:, None]
+
+
+class Distribution(Protocol):
+    """What a proposal is made of."""
+
+    def draw(self, number: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw points (point, dim)."""
+        ...
+
+    def log_density(self, points: np.ndarray) -> np.ndarray:
+        """Log density of points (point, dim)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Defended:
+    """A distribution, of which a fixed share of the draws is left to a wider one.
+
+    A target never exceeds the weights of the wider one alone by more than 1 / share (Owen, Zhou,
+    J. Am. Stat. Assoc. 95, 135 (2000)).
+    """
+
+    narrow: Distribution
+    wide: Distribution
+    share: float
+
+    def draw(self, number: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw points (point, dim), those of the wider distribution last."""
+        many = round(self.share * number)
+        return np.concatenate([self.narrow.draw(number - many, rng), self.wide.draw(many, rng)])
+
+    def log_density(self, points: np.ndarray) -> np.ndarray:
+        """Log density of points (point, dim)."""
+        return np.logaddexp(
+            math.log1p(-self.share) + self.narrow.log_density(points),
+            math.log(self.share) + self.wide.log_density(points),
+        )
 
 
 def mixture_of(points: np.ndarray, components: int, rng: np.random.Generator) -> Mixture:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from claude_pymc.errors import SpecError
-from claude_pymc.joint.density import entry_sd, sigma_of
+from claude_pymc.joint.density import draw_lkj, entry_sd, sigma_of
 from claude_pymc.joint.gaussian import covariance_root, split_joint
 from claude_pymc.joint.priors import LKJPrior, ShrinkagePrior
 from claude_pymc.joint.spec import JointGaussian
@@ -37,7 +37,7 @@ def draw_prior(spec: JointGaussian, rng: np.random.Generator) -> Truth:
             linkage[j, k] = rng.normal(mean, prior.linkage_sd)
         scale = np.exp(rng.normal(np.log(prior.scale), prior.scale_log_sd, len(spec.groups)))
     elif isinstance(prior, LKJPrior):
-        linkage, sigma = _draw_lkj(spec, prior, rng)
+        linkage, sigma = (v[0] for v in draw_lkj(spec, prior, 1, rng))
     else:
         raise SpecError(
             "a proper prior to draw from",
@@ -51,26 +51,6 @@ def draw_prior(spec: JointGaussian, rng: np.random.Generator) -> Truth:
     corrections[tuple(np.array(columns.entries, dtype=int).reshape(-1, 2).T)] = rng.normal(0, sd)
     found = {"linkage": linkage, "sigma": sigma, "corrections": corrections}
     return {**found, "scale": scale} if len(scale) else found
-
-
-def _draw_lkj(
-    spec: JointGaussian, prior: LKJPrior, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """C and sigma from a Cholesky factor L of Lambda = S K S, built stick by stick."""
-    columns = spec.columns
-    d, p = len(columns.variables), len(columns.terms)
-    factor = np.zeros((d, d))  # factor[k, j]: row of variable k, column of variable j >= k
-    for k in range(d):
-        left = np.exp(rng.normal(-np.log(prior.noise), prior.noise_log_sd))
-        for j in range(d - 1, k, -1):
-            if any((j, k) == link[:2] for link in columns.links):
-                a = prior.beta_shape(d - j, p, d)
-                rho = 2.0 * rng.beta(a, a) - 1.0
-                factor[k, j] = left * rho
-                left *= np.sqrt(1.0 - rho**2)
-        factor[k, k] = left
-    sigma = 1.0 / np.diag(factor)
-    return -np.tril(factor.T, -1) * sigma[:, None], sigma
 
 
 def simulate_rows(

@@ -219,12 +219,12 @@ class JointGaussian:
                 )
             design = Design.from_dict(data["design"])
             return cls(design, prior_from_dict(data["prior"]), data["likelihood"])
-        except ClaudeError:
+        except SpecError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SpecError(
                 "JSON written by JointGaussian.to_json",
-                f"{type(error).__name__}: {error}",
+                error.got if isinstance(error, ClaudeError) else f"{type(error).__name__}: {error}",
                 "another file, or one edited by hand",
                 "write the specification again",
             ) from error
