@@ -22,9 +22,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import logsumexp
 
+from claude_pymc.joint.ascent import ascend
 from claude_pymc.joint.convergence import K_HAT
 from claude_pymc.joint.mixture import Defended, Distribution, Mixture, mixture_of, systematic
 
@@ -233,36 +233,20 @@ def _laplace(density: _Counting, starts: np.ndarray, stage: Callable[[str], None
     order = np.argsort(-density.batch(starts))[:BEST_STARTS]
     found: list[tuple[float, np.ndarray, np.ndarray]] = []
 
-    def negative(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient = density.evaluate(theta)
-        if not np.isfinite(value):
-            return np.inf, np.zeros_like(theta)
-        return -value, -gradient
-
     def known(theta: np.ndarray) -> bool:
-        return any(np.square(scale @ (theta - mode)).sum() < 1.0 for mode, scale in near)
-
-    def arrived(theta: np.ndarray) -> None:
-        if known(theta):
-            raise StopIteration
+        return any(np.square(scale @ (theta - mode)).sum() < len(theta) for mode, scale in near)
 
     near: list[tuple[np.ndarray, np.ndarray]] = []
     for number, start in enumerate(starts[order], 1):
         stage(f"ascent {number} of {len(order)}")
-        result = minimize(
-            negative,
-            start,
-            jac=True,
-            method="L-BFGS-B",
-            callback=arrived,
-            options={"gtol": 1e-3},
-        )
+        reached = ascend(density.evaluate, start, known)
         highest = max((value for value, *_ in found), default=-np.inf)
-        if not np.isfinite(result.fun) or -result.fun < highest - FAR or known(result.x):
+        if reached is None or reached[1] < highest - FAR or known(reached[0]):
             continue
-        root = _curvature(density, result.x)
-        near.append((result.x, np.linalg.inv(root)))
-        found.append((-result.fun, result.x, root))
+        mode, value = reached
+        root = _curvature(density, mode)
+        near.append((mode, np.linalg.inv(root)))
+        found.append((value, mode, root))
     heights = np.array([value + np.log(np.diag(root)).sum() for value, _, root in found])
     shares = np.exp(heights - logsumexp(heights)) + 0.05
     means, roots = (np.array([one[i] for one in found]) for i in (1, 2))

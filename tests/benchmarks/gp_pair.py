@@ -110,7 +110,7 @@ def ours(
         p = problem(seed)
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            idata = cp.sample(*spec_of(p, prior), draws=500, seed=seed)
+            idata = cp.sample(*spec_of(p, prior), draws=250, seed=seed)
             found = cp.JointPosterior(idata).predict(p.new, kind="observation", seed=seed)
         lower, upper = found.interval(1 - ALPHA).sel(target="exp").to_numpy()[0]
         mean = float(found.mean().sel(target="exp")[0])
