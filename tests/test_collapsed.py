@@ -20,7 +20,6 @@ from scipy.stats import chi2, multivariate_normal, norm
 from test_density import slopes
 
 from claude_pymc.joint.collapsed import CollapsedPosterior
-from claude_pymc.joint.collapsed_kernel import factorise, inverse_from, solve_lower, solve_upper
 from claude_pymc.joint.density import entry_sd, log_prior
 from claude_pymc.joint.inputs import data_of
 from claude_pymc.joint.ops import pattern_numpy
@@ -244,36 +243,3 @@ def test_points_far_away_are_numbers_or_nothing(name, rng):
     for point in points:
         value, gradient = posterior.evaluate(point)
         assert np.isnan(gradient).all() if value == -np.inf else np.isfinite(gradient).all()
-
-
-@pytest.mark.parametrize("q", [0, 1, 2, 63, 64, 65, 128, 150])
-def test_the_blocked_factor_is_that_of_numpy(q, rng):
-    root = rng.normal(size=(q, q + 3))
-    a = root @ root.T + 0.1 * np.eye(q)
-    u = np.where(np.tri(q, k=-1), np.nan, a)  # the lower triangle is not read
-    assert factorise(u)
-    np.testing.assert_allclose(np.triu(u), np.linalg.cholesky(a).T, rtol=1e-9, atol=1e-11)
-    inverse = inverse_from(u)
-    np.testing.assert_allclose(inverse, np.linalg.inv(a), rtol=1e-7, atol=1e-9)
-    x = rng.normal(size=q)
-    y = x.copy()
-    solve_lower(u, y)
-    solve_upper(u, y)
-    np.testing.assert_allclose(a @ y, x, atol=1e-9)
-
-
-@pytest.mark.parametrize("q", [1, 63, 64, 65, 150])
-@pytest.mark.parametrize("number", [0.0, -1.0, np.nan, np.inf])
-def test_what_is_not_positive_definite_has_no_factor(q, number, rng):
-    for place in {0, q // 2, q - 1}:
-        a = np.eye(q)
-        a[place, place] = number
-        assert not factorise(a)
-    if q > 1 and not np.isfinite(number):
-        a = np.eye(q)
-        a[0, q - 1] = number
-        assert not factorise(a)
-    if q > 1:
-        a = np.ones((q, q))  # of rank one, up to a direction that is negative
-        a[-1, -1] = 0.5
-        assert not factorise(a)

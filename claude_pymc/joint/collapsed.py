@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from claude_pymc.joint.collapsed_kernel import collapsed, solve_upper
+from claude_pymc.joint.collapsed_kernel import collapsed
 from claude_pymc.joint.density import (
     LOG_2PI,
     draw_lkj,
@@ -28,6 +28,7 @@ from claude_pymc.joint.inputs import sizes_of
 from claude_pymc.joint.mixture import Distribution, Mixture
 from claude_pymc.joint.priors import FLOOR, LKJPrior, ShrinkagePrior
 from claude_pymc.joint.spec import JointGaussian
+from claude_pymc.joint.tiles import padded, solve_transposed
 
 SHRINKAGE, LKJ, FLAT = range(3)
 CHEAP = 150  # entries of R up to which 50000 evaluations take seconds
@@ -251,7 +252,7 @@ def log_posterior(
     gradient: np.ndarray,
     want: bool,
 ) -> float:
-    """Log density at theta; fill bhat, U and, if wanted, the gradient."""
+    """Log density at theta; fill bhat, L and, if wanted, the gradient."""
     d, q, n = problem.rows.shape[1], len(problem.term), len(problem.links)
     linkage, sigma, sd = np.zeros((d, d)), np.empty(d), np.empty(q)
     g_linkage, g_sigma, g_sd = np.zeros((d, d)), np.zeros(d), np.empty(q)
@@ -335,13 +336,14 @@ def _evaluate(
     standard normal numbers, and afterwards draws of b.
     """
     q = len(problem.term)
-    mean, root, slope = np.empty(q), np.empty((q, q)), np.empty(points.shape[1])
+    size = padded(q)
+    mean, root, slope = np.empty(q), np.empty((size, size)), np.empty(points.shape[1])
     want = len(gradient) > 0
     for i in range(len(points)):
         values[i] = log_posterior(points[i], problem, mean, root, slope, want)
         if want:
             gradient[:] = slope
         if len(free) > 0:
-            solve_upper(root, free[i])
+            solve_transposed(root, free[i])
             for e in range(q):
                 free[i, e] += mean[e]

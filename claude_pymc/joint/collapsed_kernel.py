@@ -20,7 +20,7 @@ sigma, log p(y | b) sees b only through the d surfaces mu_j = R_j . phi, whose s
 
 take the place of a basis: it is the pattern-wise likelihood again, with d terms and R = I.
 
-H is kept as U'U with U upper triangular, so that inner loops run along rows.
+H is kept as its Cholesky factor, padded to whole tiles (`claude_pymc.joint.tiles`).
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ from numba import njit
 
 from claude_pymc.joint.gaussian import LOG_2PI
 from claude_pymc.joint.kernel import TINY, pattern_loops
-
-BLOCK = 64  # rows of U at a time
+from claude_pymc.joint.tiles import factorise, inverse_from, pad, solve_lower, solve_transposed
 
 
 @njit(cache=True, error_model="numpy", inline="never")
@@ -39,106 +38,6 @@ def axpy(target: np.ndarray, factor: float, source: np.ndarray) -> None:
     """Target += factor * source, in a loop that is vectorised."""
     for i in range(len(target)):
         target[i] += factor * source[i]
-
-
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
-def minus4(
-    row: np.ndarray, w: float, x: float, y: float, z: float, rows: np.ndarray, k: int, first: int
-) -> None:
-    """Row minus w, x, y, z times rows k .. k + 3, from their column ``first`` on."""
-    one, two, three, four = (
-        rows[k, first:],
-        rows[k + 1, first:],
-        rows[k + 2, first:],
-        rows[k + 3, first:],
-    )
-    for f in range(len(row)):
-        row[f] -= w * one[f] + x * two[f] + y * three[f] + z * four[f]
-
-
-@njit(cache=True, error_model="numpy")
-def factorise(a: np.ndarray) -> bool:
-    """Turn the upper triangle of ``a`` into U, a = U'U; False if it is not positive definite.
-
-    The lower triangle is left as scratch. What earlier blocks of rows take from a block is one
-    matrix product, so that this is as fast as LAPACK, which cannot say no here but by an exception.
-    """
-    q, first = len(a), 0
-    for i in range(q):
-        if i == first + BLOCK:
-            first = i
-            left, right = a[:i, i : i + BLOCK].T.copy(), a[:i, i:].copy()
-            a[i : i + BLOCK, i:] -= np.dot(left, right)
-        k = first
-        while k + 4 <= i:
-            minus4(a[i, i:], a[k, i], a[k + 1, i], a[k + 2, i], a[k + 3, i], a, k, i)
-            k += 4
-        while k < i:
-            axpy(a[i, i:], -a[k, i], a[k, i:])
-            k += 1
-        pivot = a[i, i]
-        if not (pivot > 0.0 and pivot < np.inf):
-            return False
-        pivot = 1.0 / np.sqrt(pivot)
-        for f in range(i, q):
-            a[i, f] *= pivot
-    return True
-
-
-@njit(cache=True, error_model="numpy")
-def solve_upper(u: np.ndarray, x: np.ndarray) -> None:
-    """Overwrite x by U^-1 x."""
-    for i in range(len(x) - 1, -1, -1):
-        total = x[i]
-        for k in range(i + 1, len(x)):
-            total -= u[i, k] * x[k]
-        x[i] = total / u[i, i]
-
-
-@njit(cache=True, error_model="numpy")
-def solve_lower(u: np.ndarray, x: np.ndarray) -> None:
-    """Overwrite x by U'^-1 x."""
-    for i in range(len(x)):
-        x[i] /= u[i, i]
-        axpy(x[i + 1 :], -x[i], u[i, i + 1 :])
-
-
-@njit(cache=True, error_model="numpy")
-def inverse_upper(u: np.ndarray, x: np.ndarray) -> None:
-    """Fill ``x``, zero before, with U^-1, row by row from the last."""
-    q = len(u)
-    for i in range(q - 1, -1, -1):
-        k = i + 1
-        while k + 4 <= q:
-            minus4(x[i, k:], u[i, k], u[i, k + 1], u[i, k + 2], u[i, k + 3], x, k, k)
-            k += 4
-        while k < q:
-            axpy(x[i, k:], -u[i, k], x[k, k:])
-            k += 1
-        x[i, i] = 1.0
-        for f in range(i, q):
-            x[i, f] /= u[i, i]
-
-
-@njit(cache=True, error_model="numpy")
-def inverse_from(u: np.ndarray) -> np.ndarray:
-    """(U'U)^-1, symmetric, by blocks of rows from the last: products of matrices do most."""
-    q = len(u)
-    x, found = np.zeros((q, q)), np.empty((q, q))
-    stop = q
-    while stop > 0:
-        start = max(stop - BLOCK, 0)
-        own = np.zeros((stop - start, stop - start))
-        inverse_upper(u[start:stop, start:stop].copy(), own)
-        x[start:stop, start:stop] = own
-        if stop < q:
-            right = np.dot(u[start:stop, stop:].copy(), x[stop:, stop:].copy())
-            x[start:stop, stop:] = -np.dot(own, right)
-        block = np.dot(x[start:, start:].copy(), x[start:stop, start:].copy().T)
-        found[start:, start:stop] = block
-        found[start:stop, start:] = block.T
-        stop = start
-    return found
 
 
 @njit(cache=True, error_model="numpy")
@@ -157,7 +56,7 @@ def collapsed(
     g_sd: np.ndarray,
     want_gradient: bool,
 ) -> float:
-    """Log marginal likelihood; fill bhat, U and, if wanted, the gradients.
+    """Log marginal likelihood; fill bhat, L and, if wanted, the gradients.
 
     Parameters
     ----------
@@ -167,7 +66,7 @@ def collapsed(
     start, term : int arrays (d + 1), (q)
         Entries start[j] .. start[j + 1] - 1 belong to target j; term is the basis term of each.
     rows, gram : arrays (pattern, d), (pattern, p + d, p + d)
-    mean, root : arrays (q), (q, q), filled
+    mean, root : arrays (q), (padded(q), padded(q)), filled
     g_linkage, g_sigma, g_sd : arrays (d, d), (d), (q), filled with gradients, NaN on failure
     """
     d, q, n_patterns = len(sigma), len(sd), len(rows)
@@ -231,8 +130,9 @@ def collapsed(
     logs = 0.0
     for e in range(q):
         mean[e] = 0.0
-        for f in range(e, q):
+        for f in range(e + 1):
             root[e, f] = 0.0
+    pad(root, q)
     for j in range(d):
         for m in range(n_patterns):
             for i in range(d):
@@ -240,7 +140,7 @@ def collapsed(
                 if factor != 0.0:
                     for e in range(start[j], start[j + 1]):
                         mean[e] += factor * gram[m, p + i, term[e]]
-        for k in range(j, d):
+        for k in range(j + 1):
             first, last = start[k], start[k + 1]
             solid = last > first and term[last - 1] - term[first] == last - 1 - first
             for m in range(n_patterns):
@@ -248,12 +148,12 @@ def collapsed(
                 if factor == 0.0:
                     continue
                 for e in range(start[j], start[j + 1]):
-                    row, begin = gram[m, term[e]], max(first, e)
+                    row, end = gram[m, term[e]], min(last, e + 1)
                     if solid:
                         shift = term[first] - first
-                        axpy(root[e, begin:last], factor, row[begin + shift : last + shift])
+                        axpy(root[e, first:end], factor, row[first + shift : end + shift])
                     else:
-                        for f in range(begin, last):
+                        for f in range(first, end):
                             root[e, f] += factor * row[term[f]]
     for e in range(q):
         if sd[e] < np.inf:
@@ -264,7 +164,7 @@ def collapsed(
     if not factorise(root):
         return -np.inf
     solve_lower(root, mean)
-    solve_upper(root, mean)
+    solve_transposed(root, mean)
     for e in range(q):
         logs -= np.log(root[e, e]) + (0.5 * (mean[e] / sd[e]) ** 2 if sd[e] < np.inf else 0.0)
     # The d surfaces mu_j = R_j . phi as a basis of d terms.

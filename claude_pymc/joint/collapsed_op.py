@@ -20,8 +20,9 @@ from claude_pymc.joint.collapsed_kernel import collapsed
 from claude_pymc.joint.kernel import FLOATS, SIZE, WHOLES, external, version_of
 from claude_pymc.joint.ops import MISFIT, ValueAndGradients
 from claude_pymc.joint.spec import Columns
+from claude_pymc.joint.tiles import padded
 
-VERSION = version_of("collapsed_kernel.py", "collapsed_op.py", "kernel.py")
+VERSION = version_of("collapsed_kernel.py", "collapsed_op.py", "kernel.py", "tiles.py")
 SYMBOL = f"claude_pymc_collapsed_kernel_{VERSION}"
 SIGNATURE = types.void(*(SIZE,) * 4, *(FLOATS,) * 3, *(WHOLES,) * 2, *(FLOATS,) * 6)
 
@@ -58,7 +59,7 @@ class CollapsedLogLikelihood(ValueAndGradients):
         self.check(linkage.shape, len(sigma), len(sd), rows.shape, gram.shape)
         q = len(sd)
         gradients = np.empty_like(linkage), np.empty_like(sigma), np.empty_like(sd)
-        spent = np.empty(q), np.empty((q, q))
+        spent = np.empty(q), np.empty((padded(q), padded(q)))
         places = self.places(len(sigma))
         value = collapsed(linkage, sigma, sd, *places, rows, gram, *spent, *gradients, True)
         for storage, result in zip(output_storage, (np.asarray(value), *gradients), strict=True):
@@ -114,7 +115,7 @@ def _kernel(
         numba.carray(rows, (n_patterns, d)),
         numba.carray(gram, (n_patterns, p + d, p + d)),
         np.empty(q),
-        np.empty((q, q)),
+        np.empty((padded(q), padded(q))),
         numba.carray(g_linkage, (d, d)),
         numba.carray(g_sigma, d),
         numba.carray(g_sd, q),
