@@ -2,9 +2,9 @@ r"""The posterior of linkage, noise and scales, the corrections integrated out e
 
     p(C, sigma, t | y) ~ p(C, sigma, t) int p(y | C, sigma, R) p(R | sigma, t) dR
 
-in the unconstrained coordinates theta = (free entries of C, log noise, log scales), where the log
-noise is log(sigma - floor) under `ShrinkagePrior` and log sigma under the others. The integral is
-Gaussian (`claude_pymc.joint.collapsed_kernel`); R given theta is drawn from N(bhat, H^-1).
+in the unconstrained coordinates theta = (free entries of C, log noise, what scales learn), where
+the log noise is log(sigma - floor) under `ShrinkagePrior`, log sigma under the others. The integral
+is Gaussian (`claude_pymc.joint.collapsed_kernel`); R given theta is drawn from N(bhat, H^-1).
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from claude_pymc.joint.collapsed_kernel import collapsed
 from claude_pymc.joint.density import (
     LOG_2PI,
     draw_lkj,
-    entry_groups,
     lkj_arrays,
     lkj_batch,
     lkj_loops,
@@ -27,6 +26,7 @@ from claude_pymc.joint.density import (
 from claude_pymc.joint.inputs import sizes_of
 from claude_pymc.joint.mixture import Distribution, Mixture
 from claude_pymc.joint.priors import FLOOR, LKJPrior, ShrinkagePrior
+from claude_pymc.joint.scales import scales_of
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.joint.tiles import padded, solve_transposed
 
@@ -44,9 +44,14 @@ class Problem(NamedTuple):
     link_sd: float
     noise_mean: float
     noise_sd: float
-    scale_mean: float
-    scale_sd: float
-    constant_sd: float
+    hyper_mean: np.ndarray  # (hyper)
+    hyper_sd: np.ndarray
+    low: np.ndarray  # (length)
+    high: np.ndarray
+    offset: np.ndarray  # (entry)
+    weight: np.ndarray  # (entry, group)
+    half: np.ndarray  # (entry, length)
+    frequency: np.ndarray  # (entry, length)
     t: float
     linked: np.ndarray
     shape: np.ndarray
@@ -54,7 +59,6 @@ class Problem(NamedTuple):
     start: np.ndarray
     term: np.ndarray
     owner: np.ndarray  # (entry): variable
-    scale: np.ndarray  # (entry): learned scale, -1 if none
     rows: np.ndarray
     gram: np.ndarray
 
@@ -66,6 +70,7 @@ class Draws(NamedTuple):
     sigma: np.ndarray
     corrections: np.ndarray
     scale: np.ndarray
+    length: np.ndarray
 
 
 class CollapsedPosterior:
@@ -82,18 +87,19 @@ class CollapsedPosterior:
         self.spec = spec
         self.problem = _problem(spec, rows, gram)
         self.n_links, self.d = len(spec.columns.links), len(spec.columns.variables)
-        self.n_scales = len(spec.groups) if spec.prior.kind == "shrinkage" else 0
+        self.scales = scales_of(spec)
+        self.n_hyper = len(self.problem.hyper_mean)
         self.q = len(spec.columns.entries)
-        self.dims = self.n_links + self.d + self.n_scales
+        self.dims = self.n_links + self.d + self.n_hyper
         self.exploring = self.q <= CHEAP
         self.wide = self._prior()
 
-    def theta(self, linkage: np.ndarray, sigma: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Points (..., dim) of given columns, the inverse of what :meth:`draw` returns."""
+    def theta(self, linkage: np.ndarray, sigma: np.ndarray, hyper: np.ndarray) -> np.ndarray:
+        """Points (..., dim) of given columns and what scales learn."""
         links = [linkage[..., j, k] for j, k, _ in self.spec.columns.links]
         noise = np.log(np.maximum(sigma - self.problem.floor, 1e-300))
         free = np.stack(links, axis=-1) if links else np.zeros((*sigma.shape[:-1], 0))
-        return np.concatenate([free, noise, np.log(scale)], axis=-1)
+        return np.concatenate([free, noise, hyper], axis=-1)
 
     def starts(self, number: int, rng: np.random.Generator) -> np.ndarray:
         """Points from which modes are looked for: noises between 1e-4 and 1 of the values."""
@@ -101,8 +107,9 @@ class CollapsedPosterior:
         sizes = np.log(sizes_of(self.spec, self.problem.rows, self.problem.gram))
         link = centre + 0.7 * rng.standard_normal((number, self.n_links))
         noise = sizes + rng.uniform(math.log(1e-4), 0.0, (number, self.d))
-        scale = rng.normal(self.problem.scale_mean, self.problem.scale_sd, (number, self.n_scales))
-        return np.hstack([link, noise, scale])
+        problem = self.problem
+        hyper = rng.normal(problem.hyper_mean, problem.hyper_sd, (number, self.n_hyper))
+        return np.hstack([link, noise, hyper])
 
     def _prior(self) -> Distribution | None:
         """Distribution that covers the prior of theta; None for a flat one."""
@@ -111,10 +118,11 @@ class CollapsedPosterior:
             return None
         if problem.kind == LKJ:
             return _LKJ(self)
-        sizes = (n, self.d, self.n_scales)
-        mean = np.repeat([0.0, problem.noise_mean, problem.scale_mean], sizes)
-        mean[:n] = problem.link_mean
-        spread = np.repeat([problem.link_sd, problem.noise_sd, problem.scale_sd], sizes)
+        mean = np.concatenate(
+            [problem.link_mean, np.full(self.d, problem.noise_mean), problem.hyper_mean]
+        )
+        spread = np.repeat([problem.link_sd, problem.noise_sd], (n, self.d))
+        spread = np.concatenate([spread, problem.hyper_sd])
         return Mixture(np.ones(1), mean[None], np.diag(spread)[None])
 
     def evaluate(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -142,7 +150,9 @@ class CollapsedPosterior:
         linkage, sigma = self.links(theta)
         corrections = np.zeros((*sigma.shape, len(self.spec.columns.terms)))
         corrections[:, self.problem.owner, self.problem.term] = free
-        return Draws(linkage, sigma, corrections, np.exp(theta[:, self.n_links + self.d :]))
+        hyper = theta[:, self.n_links + self.d :]
+        scale, length = (hyper, hyper) if self.scales is None else self.scales.split(hyper)
+        return Draws(linkage, sigma, corrections, scale, length)
 
     def links(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """C and sigma of points (point, dim)."""
@@ -188,6 +198,20 @@ def _problem(spec: JointGaussian, rows: np.ndarray, gram: np.ndarray) -> Problem
     entries = np.array(columns.entries, dtype=np.int64).reshape(-1, 2)
     linked, shape = np.zeros((d, d), dtype=np.bool_), np.zeros(d)
     shrinkage = prior if isinstance(prior, ShrinkagePrior) else ShrinkagePrior()
+    scales = scales_of(spec)
+    nothing, none = np.zeros(0), np.zeros((len(entries), 0))
+    learned = (nothing,) * 5 + (none,) * 3
+    if scales is not None:
+        learned = (
+            scales.mean,
+            scales.sd,
+            scales.low,
+            scales.high,
+            scales.offset,
+            scales.weight,
+            scales.half,
+            scales.frequency,
+        )
     lkj = prior if isinstance(prior, LKJPrior) else LKJPrior()
     if isinstance(prior, LKJPrior):
         linked, shape = lkj_arrays(spec, prior)
@@ -199,9 +223,14 @@ def _problem(spec: JointGaussian, rows: np.ndarray, gram: np.ndarray) -> Problem
         link_sd=float(shrinkage.linkage_sd),
         noise_mean=-math.log(lkj.noise) if prior.kind == "lkj" else math.log(shrinkage.noise),
         noise_sd=float(lkj.noise_log_sd if prior.kind == "lkj" else shrinkage.noise_log_sd),
-        scale_mean=math.log(shrinkage.scale),
-        scale_sd=float(shrinkage.scale_log_sd),
-        constant_sd=float(shrinkage.constant_sd),
+        hyper_mean=learned[0],
+        hyper_sd=learned[1],
+        low=learned[2],
+        high=learned[3],
+        offset=learned[4],
+        weight=learned[5],
+        half=learned[6],
+        frequency=learned[7],
         t=float(lkj.t),
         linked=linked,
         shape=shape,
@@ -209,7 +238,6 @@ def _problem(spec: JointGaussian, rows: np.ndarray, gram: np.ndarray) -> Problem
         start=np.searchsorted(entries[:, 0], np.arange(d + 1)).astype(np.int64),
         term=np.ascontiguousarray(entries[:, 1]),
         owner=np.ascontiguousarray(entries[:, 0]),
-        scale=entry_groups(spec).astype(np.int64),
         rows=np.ascontiguousarray(rows, dtype=np.float64),
         gram=np.ascontiguousarray(gram, dtype=np.float64),
     )
@@ -217,18 +245,33 @@ def _problem(spec: JointGaussian, rows: np.ndarray, gram: np.ndarray) -> Problem
 
 @njit(cache=True, error_model="numpy")
 def _unpack(
-    theta: np.ndarray, problem: Problem, linkage: np.ndarray, sigma: np.ndarray, sd: np.ndarray
+    theta: np.ndarray,
+    problem: Problem,
+    linkage: np.ndarray,
+    sigma: np.ndarray,
+    sd: np.ndarray,
+    log_length: np.ndarray,
 ) -> None:
-    """C, sigma and the prior sds of the entries at theta."""
+    """C, sigma, the prior sds of the entries and the log lengths at theta."""
     n, d = len(problem.links), len(sigma)
     for i in range(n):
         linkage[problem.links[i, 0], problem.links[i, 1]] = theta[i]
     for j in range(d):
         sigma[j] = problem.floor + np.exp(theta[n + j])
+    groups, lengths = problem.weight.shape[1], len(log_length)
+    for i in range(lengths):
+        share = 0.5 * (1.0 + math.erf(theta[n + d + groups + i] / math.sqrt(2.0)))
+        log_length[i] = problem.low[i] + (problem.high[i] - problem.low[i]) * share
     for e in range(len(sd)):
         if problem.kind == SHRINKAGE:
-            g = problem.scale[e]
-            sd[e] = problem.constant_sd if g < 0 else np.exp(theta[n + d + g])
+            log_sd = problem.offset[e]
+            for g in range(groups):
+                log_sd += problem.weight[e, g] * theta[n + d + g]
+            for i in range(lengths):
+                square = np.exp(2.0 * log_length[i])
+                log_sd += 0.5 * problem.half[e, i] * log_length[i]
+                log_sd -= 0.25 * problem.frequency[e, i] * square
+            sd[e] = np.exp(log_sd)
             if sd[e] == np.inf:  # too large a number, not a flat prior
                 sd[e] = np.nan
         elif problem.kind == LKJ:
@@ -256,7 +299,8 @@ def log_posterior(
     d, q, n = problem.rows.shape[1], len(problem.term), len(problem.links)
     linkage, sigma, sd = np.zeros((d, d)), np.empty(d), np.empty(q)
     g_linkage, g_sigma, g_sd = np.zeros((d, d)), np.zeros(d), np.empty(q)
-    _unpack(theta, problem, linkage, sigma, sd)
+    log_length = np.empty(len(problem.low))
+    _unpack(theta, problem, linkage, sigma, sd, log_length)
     value = collapsed(
         linkage,
         sigma,
@@ -281,11 +325,22 @@ def log_posterior(
         for j in range(d):
             gradient[n + j] = g_sigma[j]
         gradient[n + d :] = 0.0
+        groups = problem.weight.shape[1]
         for e in range(q):
             if problem.kind == LKJ:
                 gradient[n + problem.owner[e]] += problem.t * g_sd[e]
-            elif problem.kind == SHRINKAGE and problem.scale[e] >= 0:
-                gradient[n + d + problem.scale[e]] += sd[e] * g_sd[e]
+            elif problem.kind == SHRINKAGE:
+                slope = sd[e] * g_sd[e]
+                for g in range(groups):
+                    gradient[n + d + g] += problem.weight[e, g] * slope
+                for i in range(len(log_length)):
+                    square = np.exp(2.0 * log_length[i])
+                    steep = problem.half[e, i] - problem.frequency[e, i] * square
+                    gradient[n + d + groups + i] += 0.5 * steep * slope
+        for i in range(len(log_length)):  # d log length / d z
+            z = theta[n + d + groups + i]
+            steep = (problem.high[i] - problem.low[i]) * np.exp(-0.5 * (z * z + LOG_2PI))
+            gradient[n + d + groups + i] *= steep
         for j in range(d):
             gradient[n + j] *= sigma[j] - problem.floor
     if problem.kind == SHRINKAGE:
@@ -295,9 +350,10 @@ def log_posterior(
         for j in range(n, n + d):
             value += _normal(theta[j], problem.noise_mean, problem.noise_sd)
             gradient[j] -= (theta[j] - problem.noise_mean) / problem.noise_sd**2
-        for g in range(n + d, len(theta)):
-            value += _normal(theta[g], problem.scale_mean, problem.scale_sd)
-            gradient[g] -= (theta[g] - problem.scale_mean) / problem.scale_sd**2
+        for g in range(len(problem.hyper_mean)):
+            at, mean_g, sd_g = n + d + g, problem.hyper_mean[g], problem.hyper_sd[g]
+            value += _normal(theta[at], mean_g, sd_g)
+            gradient[at] -= (theta[at] - mean_g) / sd_g**2
     elif problem.kind == LKJ:
         g_linkage[:], g_sigma[:] = 0.0, 0.0
         value += lkj_loops(
@@ -318,6 +374,9 @@ def log_posterior(
         for j in range(d):
             value -= problem.power[j] * theta[n + j]
             gradient[n + j] -= problem.power[j]
+    if not value > -np.inf:
+        gradient[:] = np.nan
+        return -np.inf
     return value
 
 

@@ -20,7 +20,7 @@ def correction_sets(
 ) -> tuple[tuple[str, ...], ...]:
     """Terms of each correction set by name, in the order of the basis."""
     terms, orders = basis.terms(descriptors), basis.orders(len(descriptors))
-    groups = basis.groups(len(descriptors))
+    groups = basis.groups(descriptors)
     simple = tuple(t for t, g in zip(terms, groups, strict=True) if g in ("constant", "linear"))
     given = dict(corrections or {})
     per_target(targets, dict.fromkeys(given, ""), "", "corrections")

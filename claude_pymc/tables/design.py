@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from claude_pymc.errors import ClaudeError, DesignError
-from claude_pymc.tables.basis import Basis, Polynomial, basis_from_dict
+from claude_pymc.tables.bases import basis_from_dict
+from claude_pymc.tables.basis import Basis, Polynomial
 from claude_pymc.tables.corrections import (
     Terms,
     active_terms,
