@@ -31,8 +31,8 @@ def make_spec(prior, d, joint=False, corrections=None, basis=None):
 SPECS = {
     **{f"{p.kind}-{d}": make_spec(p, d) for p in (SHRINKAGE, LKJ) for d in (1, 2, 3)},
     "tied-3": make_spec(TIED, 3, False, {"y3": ["a^2"]}),
-    "kernel-2": make_spec(SHRINKAGE, 2, False, {"y2": ["gp1(a)"]}, cp.HSGP(order=6)),
-    "kernel-tied-2": make_spec(TIED, 2, False, {"y2": ["a", "gp1(a)"]}, cp.HSGP(order=6)),
+    "kernel-2": make_spec(SHRINKAGE, 2, False, {"y2": ["gp1(a)"]}, cp.HSGP(order=9)),
+    "kernel-tied-2": make_spec(TIED, 2, False, {"y2": ["a", "gp1(a)"]}, cp.HSGP(order=9)),
     "shrinkage-none": make_spec(SHRINKAGE, 2, False, {"y2": []}),
     "lkj-none": make_spec(LKJ, 2, False, {"y2": []}),
     "joint-1": make_spec(LKJ, 1, True),
