@@ -151,3 +151,19 @@ def test_bases_round_trip(basis):
 def test_what_makes_no_basis_is_refused(make, says):
     with pytest.raises(DesignError, match=says):
         make()
+
+
+def test_corrections_may_name_groups():
+    def chosen(*names):
+        design = cp.Design.from_bounds(
+            {"a": (0, 1), "b": (0, 1)}, ["sim", "exp"], cp.HSGP(order=9), {"exp": names}
+        )
+        return design.corrections[1]
+
+    assert chosen("1", "linear") == ("1", "a", "b")
+    assert chosen("gp b") == tuple(f"gp{m}(b)" for m in range(1, 10))
+    assert chosen("all") == cp.HSGP(order=9).terms(["a", "b"])
+    with pytest.raises(DesignError, match=r"'gp c'(.|\n)*groups among \['constant', 'linear'"):
+        chosen("gp c")
+    with pytest.raises(DesignError, match="'a' twice"):
+        chosen("a", "linear")
