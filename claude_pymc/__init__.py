@@ -43,6 +43,7 @@ _WHERE = {
     "claude_pymc.simulators": ["simulate", "truth"],
     "claude_pymc.study": ["Study"],
     "claude_pymc.tables.basis": ["Polynomial", "Sine"],
+    "claude_pymc.tables.smooth": ["HSGP", "Legendre", "Spline"],
     "claude_pymc.tables.claude_xml": ["from_claude_xml"],
     "claude_pymc.tables.design": ["Design"],
     "claude_pymc.tables.statistics": ["PatternStats"],

@@ -18,7 +18,7 @@ from claude_pymc.datasets import shipped
 from claude_pymc.errors import StudyError
 from claude_pymc.joint.priors import Prior, prior_from_dict
 from claude_pymc.joint.spec import JointGaussian
-from claude_pymc.tables.basis import BASES, basis_from_dict
+from claude_pymc.tables.bases import BASES, basis_from_dict
 from claude_pymc.tables.design import Design
 from claude_pymc.tables.table import Table
 

@@ -13,6 +13,7 @@ from claude_pymc.joint.collapsed_op import CollapsedLogLikelihood
 from claude_pymc.joint.inputs import data_of
 
 SHRINKAGE = cp.ShrinkagePrior(noise=0.2, linkage_sd=0.4, constant_sd=2.0, scale=0.6)
+TIED = cp.ShrinkagePrior(noise=0.2, linkage_sd=0.4, constant_sd=2.0, tied=True)
 LKJ = cp.LKJPrior(eta=1.4, t=3.0, noise=0.3, noise_log_sd=0.8)
 # Which terms each target has: everything, gaps, nothing.
 SETS = {
@@ -102,7 +103,7 @@ def dense_moments(entries, linkage, sigma, sd, phi, y):
     return np.linalg.solve(precision, weighted.T @ values), precision
 
 
-def make_spec(prior, d, corrections=None):
+def make_spec(prior, d, corrections=None, basis=None):
     """A cubic in one descriptor for d targets; under "joint" two descriptors, linear."""
     kind, joint = prior if isinstance(prior, tuple) else (prior, False)
     names = ["y1", "y2", "y3"][:d]
@@ -110,7 +111,7 @@ def make_spec(prior, d, corrections=None):
     design = cp.Design.from_bounds(
         bounds,
         names,
-        cp.Polynomial(degree=1 if joint else 3),
+        basis or cp.Polynomial(degree=1 if joint else 3),
         corrections,
         quantities=dict(zip(names, ["q", "other", "q"], strict=False)),
         missing_descriptors=joint,
@@ -122,6 +123,10 @@ SPECS = {
     "shrinkage-1": make_spec(SHRINKAGE, 1),
     "shrinkage-2": make_spec(SHRINKAGE, 2, {"y2": ["1", "a^2"]}),
     "shrinkage-3": make_spec(SHRINKAGE, 3, {"y2": [], "y3": ["1", "a", "a^3"]}),
+    "tied-3": make_spec(TIED, 3, {"y2": ["1"], "y3": ["1", "a", "a^3"]}),
+    "kernel-1": make_spec(SHRINKAGE, 1, basis=cp.HSGP(order=9)),
+    "kernel-2": make_spec(SHRINKAGE, 2, {"y2": ["1", "gp1(a)", "gp2(a)"]}, cp.HSGP(order=9)),
+    "kernel-tied-2": make_spec(TIED, 2, {"y2": ["a", "gp1(a)", "gp3(a)"]}, cp.HSGP(order=9)),
     "lkj-1": make_spec(LKJ, 1),
     "lkj-2": make_spec(LKJ, 2, {"y2": ["1"]}),
     "lkj-3": make_spec(LKJ, 3, {"y2": ["a", "a^3"]}),
@@ -146,5 +151,5 @@ def make_posterior(name, rng, n=None):
     x = values[:, : width - d] if joint else rng.uniform(-1, 1, (n, 1))
     table = cp.Table(spec.design.descriptors, spec.design.targets, x, values[:, width - d :])
     stats = cp.PatternStats.from_table(table, spec.design)
-    phi = np.ones((n, 1)) if joint else np.vander(x[:, 0], 4, increasing=True)
+    phi = np.ones((n, 1)) if joint else spec.design.phi(x)
     return CollapsedPosterior(spec, **data_of(spec, stats)), phi, values

@@ -152,13 +152,14 @@ def test_the_full_density_is_that_of_theta_times_that_of_the_corrections(name, r
     for _ in range(10):
         theta = rng.normal(scale=0.5, size=posterior.dims)
         drawn = posterior.draw(theta[None], rng)
-        linkage, sigma, r, scale = (v[0] for v in drawn)
+        linkage, sigma, r = (v[0] for v in drawn[:3])
+        hyper = theta[n + posterior.d :]
         b = r[tuple(np.array(entries).T)]
-        sd = entry_sd(spec, sigma, scale)
+        sd = entry_sd(spec, sigma, hyper)
         sd = np.full(len(b), np.inf) if sd is None else sd
         data = problem.rows, problem.gram
         right = pattern_numpy(linkage, sigma, r, *data)[0]
-        right += log_prior(spec, linkage, theta[n : n + posterior.d], np.log(scale))[0]
+        right += log_prior(spec, linkage, theta[n : n + posterior.d], hyper)[0]
         if spec.prior.proper:
             right += norm.logpdf(b, 0, sd).sum()
         else:
@@ -186,7 +187,10 @@ def test_points_become_columns_and_back(name, rng):
     posterior, *_ = make_posterior(name, rng)
     theta = rng.normal(size=(5, posterior.dims))
     drawn = posterior.draw(theta, rng)
-    np.testing.assert_allclose(posterior.theta(*drawn[:2], drawn.scale), theta, atol=1e-10)
+    hyper = np.zeros((5, 0))
+    if posterior.scales is not None:
+        hyper = posterior.scales.joined(drawn.scale, drawn.length)
+    np.testing.assert_allclose(posterior.theta(*drawn[:2], hyper), theta, atol=1e-10)
     active = np.zeros(drawn.corrections.shape[1:], dtype=bool)
     active[tuple(np.array(posterior.spec.columns.entries).T)] = True
     assert ((drawn.corrections != 0) == active).all()
@@ -198,8 +202,8 @@ def test_corrections_given_theta_have_their_mean_and_covariance(name, rng):
     spec, number = posterior.spec, 20000
     theta = rng.normal(scale=0.5, size=posterior.dims)
     drawn = posterior.draw(np.tile(theta, (number, 1)), rng)
-    linkage, sigma, scale = drawn.linkage[0], drawn.sigma[0], drawn.scale[0]
-    sd = entry_sd(spec, sigma, scale)
+    linkage, sigma = drawn.linkage[0], drawn.sigma[0]
+    sd = entry_sd(spec, sigma, theta[posterior.n_links + posterior.d :])
     sd = np.full(posterior.q, np.inf) if sd is None else sd
     entries = spec.columns.entries
     mean, precision = dense_moments(entries, linkage, sigma, sd, phi, values)
@@ -227,8 +231,8 @@ def test_without_rows_it_is_the_prior(name, rng):
     linkage = np.zeros((posterior.d, posterior.d))
     for (j, k, _), value in zip(spec.columns.links, theta, strict=False):
         linkage[j, k] = value
-    log_sigma, log_scale = np.split(theta[n:], [posterior.d])
-    expected = log_prior(spec, linkage, log_sigma, log_scale)[0]
+    log_sigma, hyper = np.split(theta[n:], [posterior.d])
+    expected = log_prior(spec, linkage, log_sigma, hyper)[0]
     assert posterior.batch(theta[None])[0] == pytest.approx(expected, abs=1e-11)
 
 

@@ -202,7 +202,9 @@ def test_the_model_has_the_density_of_the_collapsed_posterior(name, rng):
     model.set_data("gram", problem.gram)
     joint = spec.likelihood == "joint"
     names = list(JOINT_COLUMNS)[:2] if joint else ["linkage", "sigma"]
-    names += ["scale"] if posterior.n_scales else []
+    scales = posterior.scales
+    learned = [] if scales is None else [("scale", scales.groups), ("length", scales.lengths)]
+    names += [n for n, v in learned if v]
     outputs = model.replace_rvs_by_values([model[n] for n in names])
     with pytensor.config.change_flags(cxx=""):
         function = model.compile_fn(
@@ -215,8 +217,10 @@ def test_the_model_has_the_density_of_the_collapsed_posterior(name, rng):
     cuts = np.cumsum([v.size for v in start])[:-1]
 
     def theta(free):
-        linkage, sigma, *scale = function(*np.split(free, cuts))[: len(names)]
-        return posterior.theta(linkage, sigma, scale[0] if scale else np.zeros(0))
+        linkage, sigma, *found = function(*np.split(free, cuts))[: len(names)]
+        found = [*found, np.zeros(0), np.zeros(0)][:2]
+        hyper = np.zeros(0) if scales is None else scales.joined(*found)
+        return posterior.theta(linkage, sigma, hyper)
 
     for _ in range(3):
         free = rng.normal(scale=0.5, size=sum(v.size for v in start))
@@ -225,7 +229,9 @@ def test_the_model_has_the_density_of_the_collapsed_posterior(name, rng):
         expected = posterior.evaluate(point)
         change = np.linalg.slogdet(jacobian)[1] if posterior.dims else 0.0
         assert float(value) == pytest.approx(expected[0] + change, abs=1e-6)
-        if spec.prior.kind != "lkj":  # both use the same coordinates
+        if spec.prior.kind != "lkj" and not (
+            scales and scales.lengths
+        ):  # both use the same coordinates
             order = np.argmax(np.abs(jacobian), axis=0)
             np.testing.assert_allclose(jacobian, np.eye(len(point))[:, order], atol=1e-6)
             found = np.concatenate([np.ravel(p) for p in parts])

@@ -102,15 +102,15 @@ def full_density(spec, data, points):
     floor = FLOOR if spec.prior.kind == "shrinkage" else 0.0
     found = np.empty(len(points))
     for i, point in enumerate(points):
-        free, log_sigma, b, log_scale = np.split(point, np.cumsum(sizes))
+        free, log_sigma, b, hyper = np.split(point, np.cumsum(sizes))
         linkage = np.zeros((sizes[1], sizes[1]))
         corrections = np.zeros((sizes[1], len(columns.terms)))
         for (j, k, _), value in zip(columns.links, free, strict=True):
             linkage[j, k] = value
         corrections[tuple(np.array(columns.entries).T)] = b
         sigma = floor + np.exp(log_sigma)
-        found[i] = log_prior(spec, linkage, log_sigma, log_scale)[0]
-        found[i] += norm.logpdf(b, 0, entry_sd(spec, sigma, np.exp(log_scale))).sum()
+        found[i] = log_prior(spec, linkage, log_sigma, hyper)[0]
+        found[i] += norm.logpdf(b, 0, entry_sd(spec, sigma, hyper)).sum()
         found[i] += pattern_numpy(linkage, sigma, corrections, **data)[0]
     return found
 

@@ -153,8 +153,10 @@ def test_weights_of_two_modes_are_those_of_draws_from_the_prior(capsys):
     centre = np.array([0.0, *[math.log(prior.noise)] * 2, math.log(prior.scale)])
     sds = np.array([prior.linkage_sd, *[prior.noise_log_sd] * 2, prior.scale_log_sd])
     drawn = [draw_prior(spec, rng) for _ in range(2000)]
-    stacked = [np.stack([one[n] for one in drawn]) for n in ("linkage", "sigma", "scale")]
-    z = (density.theta(*stacked) - centre) / sds
+    linkage, sigma, scale = (
+        np.stack([one[n] for one in drawn]) for n in ("linkage", "sigma", "scale")
+    )
+    z = (density.theta(linkage, sigma, np.log(scale)) - centre) / sds
     assert np.abs(z.mean(axis=0)).max() < 5 / math.sqrt(2000)
     points = centre + sds * rng.standard_normal((2_000_000, 4))
     logs = density.batch(points) - norm.logpdf(points, centre, sds).sum(axis=1)

@@ -72,7 +72,7 @@ def prior_density(spec, linkage, sigma, corrections, log_scale):
         value = log_prior(spec, linkage, np.log(sigma), np.zeros(0))[0]
         whitened = corrections / (sigma[:, None] * spec.prior.t)
         return value + norm.logpdf(whitened[tuple(np.transpose(spec.columns.entries))]).sum()
-    prior, names = spec.prior, spec.design.basis.groups(len(spec.design.descriptors))
+    prior, names = spec.prior, spec.design.basis.groups(spec.design.descriptors)
     value = norm.logpdf(np.log(sigma - FLOOR), np.log(prior.noise), prior.noise_log_sd).sum()
     value += norm.logpdf(log_scale, np.log(prior.scale), prior.scale_log_sd).sum()
     value += sum(norm.logpdf(linkage[j, k], m, prior.linkage_sd) for j, k, m in spec.links)
@@ -91,7 +91,7 @@ def best_scales(spec, corrections):
     """Log t of every group at its maximum given R: the root of a falling function."""
     if spec.prior.kind != "shrinkage":
         return np.zeros(0)
-    prior, names, found = spec.prior, spec.design.basis.groups(len(spec.design.descriptors)), []
+    prior, names, found = spec.prior, spec.design.basis.groups(spec.design.descriptors), []
     for group in spec.groups:
         size = sum(
             corrections[j, b] ** 2 for j, b in spec.columns.entries if (j, names[b]) == group

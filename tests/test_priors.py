@@ -302,7 +302,7 @@ def test_declared_quantities_follow_from_the_columns(shrunk):
 @pytest.mark.parametrize("kind", [ShrinkagePrior, LKJPrior])
 @pytest.mark.parametrize("value", [0, 0.0, -1.0, float("nan"), float("inf"), True, "1", None])
 def test_values_that_are_not_positive_are_refused(kind, value):
-    for name in (f.name for f in fields(kind)):
+    for name in (f.name for f in fields(kind) if f.name != "tied"):
         with pytest.raises(SpecError, match=f"expected a positive number for {name}"):
             kind(**{name: value})
 

@@ -41,6 +41,137 @@ def axpy(target: np.ndarray, factor: float, source: np.ndarray) -> None:
 
 
 @njit(cache=True, error_model="numpy")
+def whiten(
+    linkage: np.ndarray,
+    sigma: np.ndarray,
+    rows: np.ndarray,
+    weight: np.ndarray,
+    carry: np.ndarray,
+) -> bool:
+    """Fill M_G and N_G of each pattern (pattern, d, d), zero before; False where that fails.
+
+    With A = T^-1, its patterns are whitened: U_G = L^-1 A_G and E_G = L^-1 (columns of the targets
+    that are present), M = U'U and N = U'E.
+    """
+    d, n_patterns = len(sigma), len(rows)
+    inverse = np.zeros((d, d))
+    for j in range(d):
+        if not (sigma[j] > TINY and sigma[j] < np.inf):
+            return False
+        inverse[j, j] = 1.0
+        for k in range(j):
+            if not np.isfinite(linkage[j, k]):
+                return False
+            for i in range(k + 1):
+                inverse[j, i] += linkage[j, k] * inverse[k, i]
+    orthogonal, white, unit = np.zeros((d, d)), np.zeros((d, d)), np.zeros((d, d))
+    for m in range(n_patterns):
+        size = 0
+        for j in range(d):
+            if not rows[m, j] > 0.0:
+                continue
+            for i in range(d):
+                white[size, i] = inverse[j, i]
+                orthogonal[size, i] = inverse[j, i] * sigma[i]
+                unit[size, i] = 1.0 if i == j else 0.0
+            for k in range(size):
+                dot = 0.0
+                for i in range(d):
+                    dot += orthogonal[size, i] * orthogonal[k, i]
+                for i in range(d):
+                    orthogonal[size, i] -= dot * orthogonal[k, i]
+                    white[size, i] -= dot * white[k, i]
+                    unit[size, i] -= dot * unit[k, i]
+            square = 0.0
+            for i in range(d):
+                square += orthogonal[size, i] ** 2
+            length = np.sqrt(square)
+            if not (length > TINY and length < np.inf):
+                return False
+            for i in range(d):
+                orthogonal[size, i] /= length
+                white[size, i] /= length
+                unit[size, i] /= length
+            size += 1
+        for j in range(d):
+            for k in range(d):
+                for i in range(size):
+                    weight[m, j, k] += white[i, j] * white[i, k]
+                    carry[m, j, k] += white[i, j] * unit[i, k]
+    return True
+
+
+@njit(cache=True, error_model="numpy")
+def assemble(
+    weight: np.ndarray,
+    carry: np.ndarray,
+    start: np.ndarray,
+    term: np.ndarray,
+    gram: np.ndarray,
+    h: np.ndarray,
+    root: np.ndarray,
+) -> None:
+    """Fill h, and the lower triangle of H without its prior, of the entries of R.
+
+    Both may be longer than there are such entries: what is beyond is set to zero, and the diagonal
+    beyond h to one.
+    """
+    d, n_patterns = len(start) - 1, len(gram)
+    p, q = gram.shape[1] - d, len(h)
+    for e in range(q):
+        h[e] = 0.0
+        for f in range(e + 1):
+            root[e, f] = 0.0
+    pad(root, q)
+    for j in range(d):
+        for m in range(n_patterns):
+            for i in range(d):
+                factor = carry[m, j, i]
+                if factor != 0.0:
+                    for e in range(start[j], start[j + 1]):
+                        h[e] += factor * gram[m, p + i, term[e]]
+        for k in range(j + 1):
+            first, last = start[k], start[k + 1]
+            solid = last > first and term[last - 1] - term[first] == last - 1 - first
+            for m in range(n_patterns):
+                factor = weight[m, j, k]
+                if factor == 0.0:
+                    continue
+                for e in range(start[j], start[j + 1]):
+                    row, end = gram[m, term[e]], min(last, e + 1)
+                    if solid:
+                        shift = term[first] - first
+                        axpy(root[e, first:end], factor, row[first + shift : end + shift])
+                    else:
+                        for f in range(first, end):
+                            root[e, f] += factor * row[term[f]]
+
+
+@njit(cache=True, error_model="numpy")
+def moments_of_surfaces(
+    b: np.ndarray, start: np.ndarray, term: np.ndarray, gram: np.ndarray, d: int
+) -> np.ndarray:
+    """Gram matrices of the d surfaces mu_j = R_j . phi and the targets (pattern, 2 d, 2 d)."""
+    n_patterns, p = len(gram), gram.shape[1] - d
+    surfaces = np.zeros((n_patterns, 2 * d, 2 * d))
+    product = np.zeros((d, p + d))
+    for m in range(n_patterns):
+        for j in range(d):
+            for z in range(p + d):
+                product[j, z] = 0.0
+            for e in range(start[j], start[j + 1]):
+                axpy(product[j], b[e], gram[m, term[e]])
+        for j in range(d):
+            for k in range(d):
+                for f in range(start[k], start[k + 1]):
+                    surfaces[m, j, k] += product[j, term[f]] * b[f]
+                surfaces[m, j, d + k] = product[j, p + k]
+                surfaces[m, d + k, j] = product[j, p + k]
+                surfaces[m, d + j, d + k] = gram[m, p + j, p + k]
+    return surfaces
+
+
+@njit(cache=True, error_model="numpy")
 def collapsed(
     linkage: np.ndarray,
     sigma: np.ndarray,
@@ -70,7 +201,6 @@ def collapsed(
     g_linkage, g_sigma, g_sd : arrays (d, d), (d), (q), filled with gradients, NaN on failure
     """
     d, q, n_patterns = len(sigma), len(sd), len(rows)
-    p = gram.shape[1] - d
     for j in range(d):
         g_sigma[j] = np.nan
         for k in range(d):
@@ -79,82 +209,11 @@ def collapsed(
     for e in range(q):
         if not sd[e] > TINY:
             return -np.inf
-    # A = T^-1, and its patterns whitened: U_G = L^-1 A_G, E_G = L^-1 (columns of present targets).
-    inverse = np.zeros((d, d))
-    for j in range(d):
-        if not (sigma[j] > TINY and sigma[j] < np.inf):
-            return -np.inf
-        inverse[j, j] = 1.0
-        for k in range(j):
-            if not np.isfinite(linkage[j, k]):
-                return -np.inf
-            for i in range(k + 1):
-                inverse[j, i] += linkage[j, k] * inverse[k, i]
-    weight = np.zeros((n_patterns, d, d))
-    carry = np.zeros((n_patterns, d, d))
-    orthogonal, white, unit = np.zeros((d, d)), np.zeros((d, d)), np.zeros((d, d))
-    for m in range(n_patterns):
-        size = 0
-        for j in range(d):
-            if not rows[m, j] > 0.0:
-                continue
-            for i in range(d):
-                white[size, i] = inverse[j, i]
-                orthogonal[size, i] = inverse[j, i] * sigma[i]
-                unit[size, i] = 1.0 if i == j else 0.0
-            for k in range(size):
-                dot = 0.0
-                for i in range(d):
-                    dot += orthogonal[size, i] * orthogonal[k, i]
-                for i in range(d):
-                    orthogonal[size, i] -= dot * orthogonal[k, i]
-                    white[size, i] -= dot * white[k, i]
-                    unit[size, i] -= dot * unit[k, i]
-            square = 0.0
-            for i in range(d):
-                square += orthogonal[size, i] ** 2
-            length = np.sqrt(square)
-            if not (length > TINY and length < np.inf):
-                return -np.inf
-            for i in range(d):
-                orthogonal[size, i] /= length
-                white[size, i] /= length
-                unit[size, i] /= length
-            size += 1
-        for j in range(d):
-            for k in range(d):
-                for i in range(size):
-                    weight[m, j, k] += white[i, j] * white[i, k]
-                    carry[m, j, k] += white[i, j] * unit[i, k]
-    # H and h.
+    weight, carry = np.zeros((n_patterns, d, d)), np.zeros((n_patterns, d, d))
+    if not whiten(linkage, sigma, rows, weight, carry):
+        return -np.inf
+    assemble(weight, carry, start, term, gram, mean, root)
     logs = 0.0
-    for e in range(q):
-        mean[e] = 0.0
-        for f in range(e + 1):
-            root[e, f] = 0.0
-    pad(root, q)
-    for j in range(d):
-        for m in range(n_patterns):
-            for i in range(d):
-                factor = carry[m, j, i]
-                if factor != 0.0:
-                    for e in range(start[j], start[j + 1]):
-                        mean[e] += factor * gram[m, p + i, term[e]]
-        for k in range(j + 1):
-            first, last = start[k], start[k + 1]
-            solid = last > first and term[last - 1] - term[first] == last - 1 - first
-            for m in range(n_patterns):
-                factor = weight[m, j, k]
-                if factor == 0.0:
-                    continue
-                for e in range(start[j], start[j + 1]):
-                    row, end = gram[m, term[e]], min(last, e + 1)
-                    if solid:
-                        shift = term[first] - first
-                        axpy(root[e, first:end], factor, row[first + shift : end + shift])
-                    else:
-                        for f in range(first, end):
-                            root[e, f] += factor * row[term[f]]
     for e in range(q):
         if sd[e] < np.inf:
             root[e, e] += 1.0 / sd[e] ** 2
@@ -167,22 +226,7 @@ def collapsed(
     solve_transposed(root, mean)
     for e in range(q):
         logs -= np.log(root[e, e]) + (0.5 * (mean[e] / sd[e]) ** 2 if sd[e] < np.inf else 0.0)
-    # The d surfaces mu_j = R_j . phi as a basis of d terms.
-    surfaces = np.zeros((n_patterns, 2 * d, 2 * d))
-    product = np.zeros((d, p + d))
-    for m in range(n_patterns):
-        for j in range(d):
-            for b in range(p + d):
-                product[j, b] = 0.0
-            for e in range(start[j], start[j + 1]):
-                axpy(product[j], mean[e], gram[m, term[e]])
-        for j in range(d):
-            for k in range(d):
-                for f in range(start[k], start[k + 1]):
-                    surfaces[m, j, k] += product[j, term[f]] * mean[f]
-                surfaces[m, j, d + k] = product[j, p + k]
-                surfaces[m, d + k, j] = product[j, p + k]
-                surfaces[m, d + j, d + k] = gram[m, p + j, p + k]
+    surfaces = moments_of_surfaces(mean, start, term, gram, d)
     identity, spent = np.eye(d), np.zeros((d, d))
     value = pattern_loops(linkage, sigma, identity, rows, surfaces, g_linkage, g_sigma, spent)
     if want_gradient and value > -np.inf:

@@ -2,7 +2,8 @@ r"""Prior densities of the columns (C, sigma, R) in closed form, with gradients,
 
 They are the priors of `claude_pymc.joint.model`, written in the coordinates of the columns:
 
-`ShrinkagePrior`: (C, log(sigma - floor)), log t; R_jb ~ N(0, t^2).
+`ShrinkagePrior`: (C, log(sigma - floor)), log t, z of lengths; R_jb ~ N(0, s^2), the prior sds s
+those of `claude_pymc.joint.scales`.
 
 `LKJPrior`: (C, log sigma); R_jb | sigma_j ~ N(0, (sigma_j t)^2). Row k of the Cholesky factor L of
 Lambda, in the order (y_d, ..., y_1), is (.., -c_jk / sigma_j, .., 1 / sigma_k) over the variables j
@@ -22,48 +23,36 @@ import numpy as np
 from numba import njit
 
 from claude_pymc.joint.priors import FLOOR, LKJPrior, ShrinkagePrior
+from claude_pymc.joint.scales import scales_of
 from claude_pymc.joint.spec import JointGaussian
 
 LOG_2PI = math.log(2 * math.pi)
 
 
-def entry_sd(spec: JointGaussian, sigma: np.ndarray, scale: np.ndarray) -> np.ndarray | None:
-    """Prior sd of the free entries of R given sigma and the learned scales; None if flat."""
-    prior = spec.prior
+def entry_sd(spec: JointGaussian, sigma: np.ndarray, hyper: np.ndarray) -> np.ndarray | None:
+    """Prior sd of the free entries of R given sigma and what scales learn; None if flat."""
+    prior, scales = spec.prior, scales_of(spec)
     if isinstance(prior, LKJPrior):
         return prior.t * sigma[[j for j, _ in spec.columns.entries]]
-    if isinstance(prior, ShrinkagePrior):
-        places = entry_groups(spec)
-        return np.where(places < 0, prior.constant_sd, np.append(scale, 1.0)[places])
-    return None
-
-
-def entry_groups(spec: JointGaussian) -> np.ndarray:
-    """Index of the learned scale of each free entry of R, -1 where it has none."""
-    if not isinstance(spec.prior, ShrinkagePrior):
-        return np.full(len(spec.columns.entries), -1)
-    names = spec.design.basis.groups(len(spec.design.descriptors))
-    position = {pair: i for i, pair in enumerate(spec.groups)}
-    places = [position.get((j, names[b]), -1) for j, b in spec.columns.entries]
-    return np.array(places, dtype=int)
+    return None if scales is None else np.exp(scales.log_sd(hyper))
 
 
 def log_prior(
-    spec: JointGaussian, linkage: np.ndarray, log_sigma: np.ndarray, log_scale: np.ndarray
+    spec: JointGaussian, linkage: np.ndarray, log_sigma: np.ndarray, hyper: np.ndarray
 ) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
-    """Log density of C, log sigma and log t (R left out), and its gradients.
+    """Log density of C, log sigma and ``hyper`` (R left out), and its gradients.
 
     ``log_sigma`` is log(sigma - floor) under `ShrinkagePrior`.
 
     Returns
     -------
-    value, gradient in C (variable, variable), in log sigma (variable), in log t (group)
+    value, gradient in C (variable, variable), in log sigma (variable), in ``hyper``
     """
-    prior, columns = spec.prior, spec.columns
-    g_linkage, g_scale = np.zeros_like(linkage), np.zeros_like(log_scale)
-    if isinstance(prior, ShrinkagePrior):
+    prior, columns, scales = spec.prior, spec.columns, scales_of(spec)
+    g_linkage, g_scale = np.zeros_like(linkage), np.zeros_like(hyper)
+    if isinstance(prior, ShrinkagePrior) and scales is not None:
         value, g_sigma = _normal(log_sigma, math.log(prior.noise), prior.noise_log_sd)
-        more, g_scale = _normal(log_scale, math.log(prior.scale), prior.scale_log_sd)
+        more, g_scale = _normal(hyper, scales.mean, scales.sd)
         value += more
         for j, k, mean in columns.links:
             more, g_linkage[j, k] = _normal(linkage[j, k], mean, prior.linkage_sd)
@@ -79,10 +68,12 @@ def sigma_of(spec: JointGaussian, log_sigma: np.ndarray) -> np.ndarray:
     return np.exp(log_sigma) + (FLOOR if isinstance(spec.prior, ShrinkagePrior) else 0.0)
 
 
-def _normal(x: np.ndarray, mean: float, sd: float) -> tuple[float, np.ndarray]:
+def _normal(
+    x: np.ndarray, mean: float | np.ndarray, sd: float | np.ndarray
+) -> tuple[float, np.ndarray]:
     """Sum of normal log densities, and the gradient."""
     z = (np.asarray(x) - mean) / sd
-    return float(-0.5 * np.sum(z**2) - z.size * (math.log(sd) + 0.5 * LOG_2PI)), -z / sd
+    return float(-np.sum(0.5 * z**2 + np.log(sd) + 0.5 * LOG_2PI)), -z / sd
 
 
 def _lkj(

@@ -65,7 +65,9 @@ def draw_exact(
         found = importance_sample(density, starts, draws * chains, rng, stage)
     drawn = density.columns(*found.resample(draws * chains, rng))
     columns = [v.reshape(chains, draws, *v.shape[1:]) for v in drawn]
-    others = {"scale": (("group",), columns[3])} if density.n_scales else {}
+    named = (("scale", "group", columns[3]), ("length", "kernel", columns[4]))
+    learned = named if density.scales is not None else ()
+    others = {name: ((dim,), values) for name, dim, values in learned if values.shape[-1]}
     posterior = posterior_dataset(spec, columns[0], columns[1], columns[2], others)
     attrs = {
         "seed": int(seed),

@@ -30,6 +30,7 @@ def coords(spec: JointGaussian) -> dict[str, list[str]]:
         "link": [f"{names[j]} <- {names[k]}" for j, k, _ in columns.links],
         "correction": [f"{names[j]}: {columns.terms[b]}" for j, b in columns.entries],
         "group": [f"{design.targets[j]}: {g}" for j, g in spec.groups],
+        "kernel": [f"{design.targets[j]}: {name}" for j, name in spec.lengths],
     }
     if spec.likelihood == "joint":
         found |= {VARIABLE: list(names), VARIABLE_BIS: list(names)}

@@ -9,10 +9,10 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from claude_pymc.joint.collapsed_op import collapsed_log_likelihood
-from claude_pymc.joint.density import entry_groups
 from claude_pymc.joint.inputs import DATA, coords, data_of
 from claude_pymc.joint.ops import pattern_log_likelihood
 from claude_pymc.joint.priors import FLOOR, LKJPrior, ShrinkagePrior
+from claude_pymc.joint.scales import scales_of
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.notation import (
     JOINT_COLUMNS,
@@ -118,11 +118,19 @@ def _shrinkage_columns(spec: JointGaussian) -> tuple[Any, Any, Any]:
     if columns.links:
         centre = np.array([mean for *_, mean in columns.links])
         free = pm.Normal("linkage_free", centre, prior.linkage_sd, dims="link")
-    scale: Any = pt.constant(np.array([prior.constant_sd]))
-    if spec.groups:
-        t = pm.LogNormal("scale", np.log(prior.scale), prior.scale_log_sd, dims="group")
-        scale = pt.concatenate([t, scale])  # the last one, -1, is that of the constants
-    return _linkage(spec, free), FLOOR + pt.exp(log_sigma), scale[entry_groups(spec)]
+    scales = scales_of(spec)
+    assert scales is not None
+    n = len(scales.groups)
+    log_sd: Any = pt.constant(scales.offset)
+    if n:
+        scale = pm.LogNormal("scale", scales.mean[:n], scales.sd[:n], dims="group")
+        log_sd = log_sd + pt.dot(scales.weight, pt.log(scale))
+    if scales.lengths:
+        log_length = pm.Uniform("log_length", scales.low, scales.high, dims="kernel")
+        length = pm.Deterministic("length", pt.exp(log_length), dims="kernel")
+        log_sd = log_sd + 0.5 * pt.dot(scales.half, log_length)
+        log_sd = log_sd - 0.25 * pt.dot(scales.frequency, length**2)
+    return _linkage(spec, free), FLOOR + pt.exp(log_sigma), pt.exp(log_sd)
 
 
 def _lkj_columns(spec: JointGaussian) -> tuple[Any, Any, Any]:

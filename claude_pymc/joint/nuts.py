@@ -68,7 +68,9 @@ class NutsSampler:
         joint = spec.likelihood == "joint"
         columns = list(JOINT_COLUMNS) if joint else ["linkage", "sigma", "corrections"]
         self._columns = columns[:2] if collapse else columns
-        self._free = [v.name for v in self.model.free_RVs]
+        # A length is kept as it is, not as the logarithm that is drawn.
+        free = [v.name for v in self.model.free_RVs]
+        self._free = ["length" if name == "log_length" else name for name in free]
         self._names = self._free + self._columns
         self._compiled: Any = None
         if self.backend == "nutpie":
@@ -124,8 +126,10 @@ class NutsSampler:
         if self.collapse:
             exact = CollapsedPosterior(self.spec, data["rows"], data["gram"])
             linkage, sigma = columns
-            scale = arrays["scale"][1] if "scale" in arrays else np.zeros((*sigma.shape[:2], 0))
-            theta = exact.theta(linkage, sigma, scale)
+            nothing = np.zeros((*sigma.shape[:2], 0))
+            learned = [arrays[n][1] if n in arrays else nothing for n in ("scale", "length")]
+            hyper = nothing if exact.scales is None else exact.scales.joined(*learned)
+            theta = exact.theta(linkage, sigma, hyper)
             drawn = exact.draw(theta.reshape(-1, exact.dims), np.random.default_rng(seed))
             columns.append(drawn.corrections.reshape(*sigma.shape, -1))
         elif self.spec.likelihood == "joint":

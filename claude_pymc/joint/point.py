@@ -3,7 +3,7 @@ r"""The maximum of the posterior, or of the likelihood, from several starts.
 Given linkage C, noise sigma and prior scales t, the log posterior is quadratic in the corrections
 R, whose maximum is a least-squares problem. What is left,
 
-    F(C, log sigma, log t) = max_R [log p(y | C, sigma, R) + log p(C, sigma, R, t)],
+    F(C, log sigma, t) = max_R [log p(y | C, sigma, R) + log p(C, sigma, R, t)],
 
 has d (d + 1) / 2 dimensions and a few scales, and by the envelope theorem its gradient is the
 partial one at that R. L-BFGS climbs it. Least squares uses rows with the Gram matrix of each
@@ -19,11 +19,12 @@ import xarray as xr
 from scipy.optimize import minimize
 
 from claude_pymc.errors import Notice, SamplingError
-from claude_pymc.joint.density import entry_groups, entry_sd, log_prior, sigma_of
+from claude_pymc.joint.density import entry_sd, log_prior, sigma_of
 from claude_pymc.joint.inputs import data_of, sizes_of
 from claude_pymc.joint.ops import pattern_numpy
 from claude_pymc.joint.point_estimate import PointEstimate, labelled
 from claude_pymc.joint.priors import FLOOR
+from claude_pymc.joint.scales import scales_of
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.tables.gram import ROUND_OFF
 from claude_pymc.tables.statistics import PatternStats, notice_unmeasured
@@ -34,7 +35,7 @@ LOWEST, HIGHEST = FLOOR, 1e3  # bounds of sigma, in units of the root mean squar
 NEAR = 10.0  # times the lower bound: a noise that has vanished
 COORDINATES = {
     "flat": "free entries of Lambda, flat prior: the maximum of the likelihood",
-    "shrinkage": "C, log(sigma - 1e-5), R / t, log t",
+    "shrinkage": "C, log(sigma - 1e-5), R / t, log t, z of lengths",
     "lkj": "C, log sigma, R / (sigma t)",
 }
 
@@ -117,13 +118,15 @@ class _Problem:
         self.links = [link[:2] for link in spec.columns.links]
         self.entries = np.array(spec.columns.entries, dtype=int).reshape(-1, 2)
         self.d, self.p = len(spec.columns.variables), len(spec.columns.terms)
-        self.groups = entry_groups(spec)
-        self.n_scales = len(spec.groups) if spec.prior.kind == "shrinkage" else 0
+        self.scales = scales_of(spec)
         self.rms = sizes_of(spec, rows, gram)
         free = [(None, None)]
         noise = [(np.log(LOWEST * r), np.log(HIGHEST * r)) for r in self.rms]
         self.determined = True
-        self.bounds = free * len(self.links) + noise + [(-12.0, 8.0)] * self.n_scales
+        self.bounds = free * len(self.links) + noise
+        if self.scales is not None:
+            self.bounds += [(-12.0, 8.0)] * len(self.scales.groups)
+            self.bounds += [(-3.0, 3.0)] * len(self.scales.lengths)
 
     def starts(self, rng: np.random.Generator, number: int) -> list[np.ndarray]:
         """Random points: noises between 1e-5 and 1 of the size of the values."""
@@ -132,12 +135,14 @@ class _Problem:
         for _ in range(number):
             link = centre + rng.standard_normal(len(centre))
             noise = np.log(self.rms) + rng.uniform(np.log(1e-5), 0.0, self.d)
-            scale = rng.normal(np.log(0.5), 0.5, self.n_scales)
-            found.append(np.concatenate([link, noise, scale]))
+            hyper = np.zeros(0)
+            if self.scales is not None:
+                hyper = rng.normal(self.scales.mean, 0.5)
+            found.append(np.concatenate([link, noise, hyper]))
         return found
 
     def unpack(self, point: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """C, log sigma and log t of a point."""
+        """C, log sigma and what scales learn, of a point."""
         n = len(self.links)
         linkage = np.zeros((self.d, self.d))
         for value, place in zip(point[:n], self.links, strict=True):
@@ -174,22 +179,21 @@ class _Problem:
 
     def evaluate(self, point: np.ndarray) -> tuple[float, float, np.ndarray, np.ndarray]:
         """Log posterior, log likelihood, gradient and R (variable, term) at a point."""
-        linkage, log_sigma, log_scale = self.unpack(point)
-        sigma, scale = sigma_of(self.spec, log_sigma), np.exp(log_scale)
-        sd = entry_sd(self.spec, sigma, scale)
+        linkage, log_sigma, hyper = self.unpack(point)
+        sigma = sigma_of(self.spec, log_sigma)
+        sd = entry_sd(self.spec, sigma, hyper)
         free = self.corrections(linkage, sigma, sd)
         r = np.zeros((self.d, self.p))
         r[self.entries[:, 0], self.entries[:, 1]] = free
         with np.errstate(all="ignore"):
             value, g_c, g_s, _ = pattern_numpy(linkage, sigma, r, self.rows, self.gram)
-        prior, p_c, g_log, g_t = log_prior(self.spec, linkage, log_sigma, log_scale)
+        prior, p_c, g_log, g_t = log_prior(self.spec, linkage, log_sigma, hyper)
         g_log = g_log + g_s * np.exp(log_sigma)
         if sd is not None:
             z2 = np.square(free / sd)
             prior -= 0.5 * float(z2.sum()) + 0.5 * len(z2) * np.log(2 * np.pi)
-            if self.n_scales:
-                learned = self.groups >= 0
-                g_t = g_t + np.bincount(self.groups[learned], z2[learned], self.n_scales)
+            if self.scales is not None:
+                g_t = g_t + self.scales.pulled(hyper, z2)
             else:
                 g_log = g_log + np.bincount(self.entries[:, 0], z2, self.d)
         g_links = [(g_c + p_c)[place] for place in self.links]
@@ -205,7 +209,7 @@ class _Problem:
     def estimate(self, point: np.ndarray, optima: tuple[float, ...]) -> PointEstimate:
         """Everything that is reported about a point."""
         value, likelihood, gradient, r = self.evaluate(point)
-        linkage, log_sigma, log_scale = self.unpack(point)
+        linkage, log_sigma, hyper = self.unpack(point)
         sigma = sigma_of(self.spec, log_sigma)
         n = len(self.links)
         above = log_sigma - np.log(LOWEST * self.rms)
@@ -235,10 +239,12 @@ class _Problem:
                 stacklevel=3,
             )
         converged = bool(np.abs(gradient).max(initial=0.0) < FLAT)
-        names = [f"{self.spec.design.targets[j]}: {g}" for j, g in self.spec.groups]
-        scale = xr.DataArray(
-            np.exp(log_scale), {"group": names[: self.n_scales]}, ("group",), name="scale"
-        )
+        names: tuple[str, ...] = ()
+        found = hyper
+        if self.scales is not None:
+            names = self.scales.groups + self.scales.lengths
+            found = np.concatenate(self.scales.split(hyper))
+        scale = xr.DataArray(found, {"group": list(names)}, ("group",), name="scale")
         return PointEstimate(
             self.spec,
             **labelled(self.spec, linkage, sigma, r),

@@ -4,7 +4,9 @@ r"""Priors as frozen records: what is believed before the rows, on the modelled 
     log(sigma_j - 1e-5) ~ N(log noise, noise_log_sd^2); c_jk ~ N(1, linkage_sd^2) for the nearest
     cheaper target of the same quantity, else N(0, linkage_sd^2); R_jb ~ N(0, t_jg^2) with one
     learned scale per target and group g of basis terms, log t_jg ~ N(log scale, scale_log_sd^2);
-    the constant has the fixed scale `constant_sd`.
+    the constant has the fixed scale `constant_sd`. If ``tied``, the scales of a group are those of
+    the first target times one ratio per target, log-normal, t_jg = ratio_j t_1g. Terms of a kernel
+    share t as its amplitude (`claude_pymc.joint.scales`).
 
 `LKJPrior`
     Lambda = S K S with K ~ LKJ_D(eta), D = p + d. Order z = (y_d, ..., y_1, x). The partial
@@ -57,6 +59,11 @@ class ShrinkagePrior:
         Prior sd of the constant term.
     scale, scale_log_sd : float
         Median of the learned scales t_jg and sd of their logarithm.
+    tied : bool
+        Scales of the other targets are those of the first one times a learned ratio: corrections
+        vary as the first target does, only less.
+    ratio, ratio_log_sd : float
+        Median of the ratios and sd of their logarithm.
 
     Examples
     --------
@@ -70,6 +77,9 @@ class ShrinkagePrior:
     constant_sd: float = 5.0
     scale: float = 0.5
     scale_log_sd: float = 0.7
+    tied: bool = False
+    ratio: float = 0.3
+    ratio_log_sd: float = 1.0
 
     kind: ClassVar[str] = "shrinkage"
     proper: ClassVar[bool] = True
@@ -86,6 +96,12 @@ class ShrinkagePrior:
             f"quantity, else N(0, {self.linkage_sd:g}^2)\n"
             f"terms: N(0, t^2), one t per target and group, log-normal, median {self.scale:g}, "
             f"log sd {self.scale_log_sd:g}; constant N(0, {self.constant_sd:g}^2)"
+            + (
+                f"\nscales of later targets: those of the first times one ratio, log-normal, "
+                f"median {self.ratio:g}, log sd {self.ratio_log_sd:g}"
+                if self.tied
+                else ""
+            )
         )
 
 
@@ -210,6 +226,12 @@ def prior_from_dict(data: dict[str, Any]) -> Prior:
 def _check_positive(prior: Prior) -> None:
     """Refuse parameters that are not positive finite numbers."""
     for name, value in asdict(prior).items():
+        if name == "tied":
+            if not isinstance(value, bool):
+                raise SpecError(
+                    "True or False for tied", f"{value!r}", "a typing error", "choose one"
+                )
+            continue
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (number and 0 < value < math.inf):
             raise SpecError(

@@ -8,6 +8,7 @@ from claude_pymc.errors import SpecError
 from claude_pymc.joint.density import draw_lkj, entry_sd, sigma_of
 from claude_pymc.joint.gaussian import covariance_root, split_joint
 from claude_pymc.joint.priors import LKJPrior, ShrinkagePrior
+from claude_pymc.joint.scales import scales_of
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.tables.table import Table
 
@@ -21,7 +22,7 @@ def draw_prior(spec: JointGaussian, rng: np.random.Generator) -> Truth:
     -------
     dict
         ``linkage`` (variable, variable), ``sigma`` (variable), ``corrections`` (variable, term)
-        and, under `ShrinkagePrior`, ``scale`` (group) unless there is no group.
+        and, under `ShrinkagePrior`, ``scale`` (group) and ``length`` (length) where there are any.
 
     Raises
     ------
@@ -30,12 +31,14 @@ def draw_prior(spec: JointGaussian, rng: np.random.Generator) -> Truth:
     """
     prior, columns = spec.prior, spec.columns
     d = len(columns.variables)
-    linkage, scale = np.zeros((d, d)), np.zeros(0)
+    linkage, hyper = np.zeros((d, d)), np.zeros(0)
+    scales = scales_of(spec)
     if isinstance(prior, ShrinkagePrior):
         sigma = sigma_of(spec, rng.normal(np.log(prior.noise), prior.noise_log_sd, d))
         for j, k, mean in columns.links:
             linkage[j, k] = rng.normal(mean, prior.linkage_sd)
-        scale = np.exp(rng.normal(np.log(prior.scale), prior.scale_log_sd, len(spec.groups)))
+        assert scales is not None
+        hyper = rng.normal(scales.mean, scales.sd)
     elif isinstance(prior, LKJPrior):
         linkage, sigma = (v[0] for v in draw_lkj(spec, prior, 1, rng))
     else:
@@ -45,12 +48,15 @@ def draw_prior(spec: JointGaussian, rng: np.random.Generator) -> Truth:
             "a flat prior has no draws",
             "use ShrinkagePrior or LKJPrior",
         )
-    sd = entry_sd(spec, sigma, scale)
+    sd = entry_sd(spec, sigma, hyper)
     assert sd is not None
     corrections = np.zeros((d, len(columns.terms)))
     corrections[tuple(np.array(columns.entries, dtype=int).reshape(-1, 2).T)] = rng.normal(0, sd)
     found = {"linkage": linkage, "sigma": sigma, "corrections": corrections}
-    return {**found, "scale": scale} if len(scale) else found
+    if scales is not None:
+        scale, length = scales.split(hyper)
+        found |= {name: v for name, v in (("scale", scale), ("length", length)) if len(v)}
+    return found
 
 
 def simulate_rows(

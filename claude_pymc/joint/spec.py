@@ -151,11 +151,32 @@ class JointGaussian:
     def groups(self) -> tuple[tuple[int, str], ...]:
         """Groups of terms by target, (target, group): `ShrinkagePrior` learns a scale for each.
 
-        The constant is left out: its scale is fixed.
+        The constant is left out: its scale is fixed. If scales are tied, a target whose groups the
+        first one has learns a "ratio" instead.
         """
-        names = self.design.basis.groups(len(self.design.descriptors))
+        names = self.design.basis.groups(self.design.descriptors)
         pairs = dict.fromkeys((j, names[b]) for j, b in self.columns.entries)
-        return tuple((j, g) for j, g in pairs if g != "constant")
+        found = [(j, g) for j, g in pairs if g != "constant"]
+        if not getattr(self.prior, "tied", False):
+            return tuple(found)
+        first = {g for j, g in found if j == 0}
+        tied = [(j, "ratio") if j and g in first else (j, g) for j, g in found]
+        return tuple(dict.fromkeys(tied))
+
+    @property
+    def lengths(self) -> tuple[tuple[int, str], ...]:
+        """Lengths of kernels by target, (target, name), that `ShrinkagePrior` learns."""
+        names = self.design.basis.kernel(self.design.descriptors)
+        groups = self.design.basis.groups(self.design.descriptors)
+        learned = set(self.groups)
+        found = {
+            (j, name): None
+            for j, b in self.columns.entries
+            if (j, groups[b]) in learned
+            for name, used in zip(names.lengths, names.half[b], strict=True)
+            if used
+        }
+        return tuple(sorted(found, key=lambda pair: (pair[0], names.lengths.index(pair[1]))))
 
     def describe(self) -> str:
         """Say the model in words and equations, structural zeros and scaling included."""

@@ -6,7 +6,6 @@ f_n(x) = x^n; `Sine` has f_0 = 1, f_n(x) = sin(2 pi n x) (Harashima et al. 2025,
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,16 @@ from claude_pymc.errors import DesignError
 
 Orders = tuple[tuple[int, ...], ...]
 MANY = 2048  # rows for which loading numba pays
+
+
+class Kernel(NamedTuple):
+    """How prior variances of the terms depend on lengths (see `claude_pymc.joint.scales`)."""
+
+    lengths: tuple[str, ...]
+    half: np.ndarray  # (basis, length): number of factors of the term that have this length
+    frequency: np.ndarray  # (basis, length): sum of their squared frequencies
+    shortest: float
+    longest: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +75,15 @@ class Basis:
             for orders in self.orders(len(descriptors))
         )
 
-    def groups(self, n_descriptors: int) -> tuple[str, ...]:
+    def groups(self, descriptors: Sequence[str]) -> tuple[str, ...]:
         """Name the group of each term; terms of a group share one learned prior scale."""
-        return tuple(self._group(orders) for orders in self.orders(n_descriptors))
+        names = tuple(descriptors)
+        return tuple(self._group(orders, names) for orders in self.orders(len(names)))
+
+    def kernel(self, descriptors: Sequence[str]) -> Kernel:
+        """Lengths on which prior scales depend, and how; none, unless the basis has a kernel."""
+        nothing = np.zeros((len(self.orders(len(descriptors))), 0))
+        return Kernel((), nothing, nothing, 1.0, 1.0)
 
     def expand(self, u: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Return phi (row, basis) for descriptors ``u`` (row, descriptor) inside the domain.
@@ -102,7 +117,7 @@ class Basis:
     def _name(self, descriptor: str, order: int) -> str:
         raise NotImplementedError
 
-    def _group(self, orders: tuple[int, ...]) -> str:
+    def _group(self, orders: tuple[int, ...], descriptors: Sequence[str]) -> str:
         raise NotImplementedError
 
     def _univariate(self, u: np.ndarray, highest: int) -> np.ndarray:
@@ -136,7 +151,7 @@ class Polynomial(Basis):
     def __post_init__(self) -> None:
         """Check the degree."""
         super().__post_init__()
-        _check_whole("degree", self.degree, 0)
+        check_whole("degree", self.degree, 0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""
@@ -152,7 +167,7 @@ class Polynomial(Basis):
     def _name(self, descriptor: str, order: int) -> str:
         return descriptor if order == 1 else f"{descriptor}^{order}"
 
-    def _group(self, orders: tuple[int, ...]) -> str:
+    def _group(self, orders: tuple[int, ...], descriptors: Sequence[str]) -> str:
         if sum(o > 0 for o in orders) > 1:
             return "interaction"
         names = ("constant", "linear", "quadratic", "cubic")
@@ -193,7 +208,7 @@ class Sine(Basis):
     def __post_init__(self) -> None:
         """Check the order."""
         super().__post_init__()
-        _check_whole("order", self.order, 0)
+        check_whole("order", self.order, 0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""
@@ -205,7 +220,7 @@ class Sine(Basis):
     def _name(self, descriptor: str, order: int) -> str:
         return f"sin{order}({descriptor})"
 
-    def _group(self, orders: tuple[int, ...]) -> str:
+    def _group(self, orders: tuple[int, ...], descriptors: Sequence[str]) -> str:
         return ("constant", "main", "interaction")[min(sum(o > 0 for o in orders), 2)]
 
     def _univariate(self, u: np.ndarray, highest: int) -> np.ndarray:
@@ -267,32 +282,6 @@ def _plan(orders: Orders) -> tuple[_Step, ...]:
     return tuple(steps)
 
 
-BASES: dict[str, type[Basis]] = {basis.kind: basis for basis in (Polynomial, Sine)}
-
-
-def basis_from_dict(data: dict[str, Any]) -> Basis:
-    """Rebuild a basis from :meth:`Basis.to_dict`."""
-    fields = dict(data)
-    kind = fields.pop("kind", None)
-    if kind not in BASES:
-        raise DesignError(
-            f"a basis of kind {sorted(BASES)}",
-            f"{kind!r}",
-            "a typing error, or a file written by a newer version",
-            "choose one of the known kinds",
-        )
-    known = {field.name for field in dataclasses.fields(BASES[kind])}
-    unknown = sorted(set(fields) - known)
-    if unknown:
-        raise DesignError(
-            f"fields {sorted(known)} of a {kind} basis",
-            f"{unknown[0]!r}",
-            "a typing error, or a field of another basis",
-            "correct the name",
-        )
-    return BASES[kind](**fields)
-
-
 def _as_orders(exponents: Any) -> Orders:
     """Turn nested lists of whole numbers into tuples."""
     try:
@@ -314,7 +303,7 @@ def _as_orders(exponents: Any) -> Orders:
     return orders
 
 
-def _check_whole(name: str, value: Any, lowest: int) -> None:
+def check_whole(name: str, value: Any, lowest: int) -> None:
     """Refuse anything but a whole number."""
     if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
         raise DesignError(

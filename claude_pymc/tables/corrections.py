@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ def correction_sets(
 ) -> tuple[tuple[str, ...], ...]:
     """Terms of each correction set by name, in the order of the basis."""
     terms, orders = basis.terms(descriptors), basis.orders(len(descriptors))
-    groups = basis.groups(len(descriptors))
+    groups = basis.groups(descriptors)
     simple = tuple(t for t, g in zip(terms, groups, strict=True) if g in ("constant", "linear"))
     given = dict(corrections or {})
     per_target(targets, dict.fromkeys(given, ""), "", "corrections")
@@ -38,6 +39,7 @@ def correction_sets(
             )
         chosen = [t if isinstance(t, str) else tuple(t) for t in given[target]]
         named = [terms[orders.index(t)] if t in orders else t for t in chosen]
+        named = [t for name in named for t in _of_group(name, terms, groups)]
         unknown = [t for t in named if t not in terms]
         repeated = [t for i, t in enumerate(named) if t in named[:i]]
         if unknown or repeated:
@@ -45,10 +47,20 @@ def correction_sets(
                 f"corrections of {target!r} among the terms {list(terms)}, each once",
                 f"{(unknown or repeated)[0]!r}" + ("" if unknown else " twice"),
                 "a typing error, or a term that the basis does not have",
-                "name terms as listed, or give exponents; enlarge the basis for further terms",
+                "name terms as listed, or give exponents, or groups among "
+                f"{list(dict.fromkeys(groups))}, or 'all'; enlarge the basis for further terms",
             )
         sets.append(tuple(t for t in terms if t in named))
     return tuple(sets)
+
+
+def _of_group(name: Any, terms: Sequence[str], groups: Sequence[str]) -> list[Any]:
+    """Terms of a group, such as "linear" or "gp x", or the name itself; "all": every term."""
+    if name == "all" and name not in terms:
+        return list(terms)
+    if name in terms or name not in groups:
+        return [name]
+    return [term for term, group in zip(terms, groups, strict=True) if group == name]
 
 
 def active_terms(terms: Sequence[str], sets: Sequence[Sequence[str]]) -> np.ndarray:

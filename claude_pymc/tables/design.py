@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from claude_pymc.errors import ClaudeError, DesignError
-from claude_pymc.tables.basis import Basis, Polynomial, basis_from_dict
+from claude_pymc.tables.bases import basis_from_dict
+from claude_pymc.tables.basis import Basis, Polynomial
 from claude_pymc.tables.corrections import (
     Terms,
     active_terms,
@@ -168,10 +169,11 @@ class Design:
         ----------
         table : Table
         basis : Basis, default ``Polynomial(degree=1)``
-        corrections : mapping of target to terms, by name or by exponents
-            A term outside the set of a target is a structural zero: given the cheaper targets, the
-            target does not depend on it. Default: the whole basis for the first target, constant
-            and linear terms for the others.
+        corrections : mapping of target to terms, by name, by exponents, or by group
+            Groups are those that share a prior scale, such as "linear" or "gp x1"; "all" is every
+            term. A term outside the set of a target is a structural zero: given the cheaper
+            targets, the target does not depend on it. Default: the whole basis for the first
+            target, constant and linear terms for the others.
         standardize : bool
             False leaves descriptors and targets as they are, as in the paper.
         transforms : mapping of target to "identity" or "log"

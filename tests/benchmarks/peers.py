@@ -10,7 +10,6 @@ import pytensor.tensor as pt
 from problems import Problem
 
 import claude_pymc as cp
-from claude_pymc.joint.density import entry_groups
 from claude_pymc.joint.priors import FLOOR
 
 NAMES = ["linkage", "sigma", "scale", "corrections"]
@@ -30,7 +29,10 @@ def model_of(problem: Problem, *, impute: bool) -> pm.Model:
         scale = pm.LogNormal(
             "scale", np.log(prior.scale), prior.scale_log_sd, shape=len(spec.groups)
         )
-        sds = pt.concatenate([scale, [prior.constant_sd]])[entry_groups(spec)]
+        names = design.basis.groups(design.descriptors)
+        groups = [(j, names[b]) for j, b in spec.columns.entries]
+        places = [spec.groups.index(g) if g in spec.groups else -1 for g in groups]
+        sds = pt.concatenate([scale, [prior.constant_sd]])[places]  # -1: the constants
         z = pm.Normal("z", shape=len(entries))
         free = pm.Deterministic("corrections", sds * z)
         r = pt.zeros((2, len(design.terms)))[entries[:, 0], entries[:, 1]].set(free)

@@ -1,0 +1,37 @@
+"""Every basis by its name in files."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from claude_pymc.errors import DesignError
+from claude_pymc.tables.basis import Basis, Polynomial, Sine
+from claude_pymc.tables.smooth import HSGP, Legendre, Spline
+
+BASES: dict[str, type[Basis]] = {
+    basis.kind: basis for basis in (Polynomial, Legendre, Sine, Spline, HSGP)
+}
+
+
+def basis_from_dict(data: dict[str, Any]) -> Basis:
+    """Rebuild a basis from :meth:`Basis.to_dict`."""
+    fields = dict(data)
+    kind = fields.pop("kind", None)
+    if kind not in BASES:
+        raise DesignError(
+            f"a basis of kind {sorted(BASES)}",
+            f"{kind!r}",
+            "a typing error, or a file written by a newer version",
+            "choose one of the known kinds",
+        )
+    known = {field.name for field in dataclasses.fields(BASES[kind])}
+    unknown = sorted(set(fields) - known)
+    if unknown:
+        raise DesignError(
+            f"fields {sorted(known)} of a {kind} basis",
+            f"{unknown[0]!r}",
+            "a typing error, or a field of another basis",
+            "correct the name",
+        )
+    return BASES[kind](**fields)

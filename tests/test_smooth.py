@@ -1,0 +1,169 @@
+"""Legendre polynomials, splines and kernel features against SciPy, PyMC and exact processes."""
+
+import json
+import math
+
+import numpy as np
+import pymc as pm
+import pytest
+from scipy.interpolate import BSpline
+from scipy.special import eval_legendre
+
+import claude_pymc as cp
+from claude_pymc.errors import DesignError
+from claude_pymc.joint.scales import scales_of
+from claude_pymc.tables.bases import basis_from_dict
+
+
+def test_legendre_polynomials_are_those_of_scipy(rng):
+    u = rng.uniform(-1, 1, (9, 2))
+    basis = cp.Legendre(degree=5)
+    expected = [eval_legendre(n, u[:, 0]) * eval_legendre(m, u[:, 1]) for n, m in basis.orders(2)]
+    np.testing.assert_allclose(basis.expand(u).T, expected, atol=1e-13)
+    assert basis.terms(["a", "b"])[:5] == ("1", "a", "b", "P2(a)", "a b")
+    assert basis.groups(["a", "b"])[3:5] == ("quadratic", "interaction")
+
+
+def test_splines_are_those_of_scipy_and_add_up_to_one(rng):
+    u = rng.uniform(-1, 1, (30, 1))
+    basis = cp.Spline(order=7)
+    phi = basis.expand(u)
+    assert phi.shape == (30, 9)
+    np.testing.assert_allclose(phi[:, 2:].sum(axis=1), 1.0)
+    step = 0.5
+    knots = -1 + step * np.arange(-3, 8)
+    for m in range(7):
+        one = BSpline(knots, np.eye(7)[m], 3)
+        np.testing.assert_allclose(phi[:, 2 + m], one(u[:, 0]), atol=1e-13)
+    np.testing.assert_array_equal(basis.expand(np.array([[1.5]]))[0, 2:], phi_at_one(basis))
+
+
+def phi_at_one(basis):
+    return basis.expand(np.array([[1.0]]))[0, 2:]
+
+
+def log_sd(basis, names, log_amplitude, log_length):
+    """Prior sds of all terms of the first target, by the formula of the scales, at any length."""
+    design = cp.Design.from_bounds(dict.fromkeys(names, (-1.0, 1.0)), ["y"], basis)
+    scales = scales_of(cp.JointGaussian(design))
+    found = scales.offset + log_amplitude * scales.weight.sum(axis=1)
+    found += 0.5 * log_length * scales.half.sum(axis=1)
+    return found - 0.25 * math.exp(2 * log_length) * scales.frequency.sum(axis=1)
+
+
+def test_features_and_variances_are_those_of_pymc(rng):
+    basis = cp.HSGP(order=12, boundary=2.0)
+    u = np.sort(rng.uniform(-1, 1, (15, 1)), axis=0)
+    with pm.Model():
+        theirs = pm.gp.HSGP(m=[12], L=[2.0], cov_func=1.7**2 * pm.gp.cov.ExpQuad(1, ls=0.5))
+        # PyMC centres the data on the middle of their range: give it the bounds, too.
+        phi, psd = theirs.prior_linearized(np.vstack([[[-1.0]], u, [[1.0]]]))
+        phi, psd = phi.eval()[1:-1], psd.eval()
+    np.testing.assert_allclose(basis.expand(u)[:, 2:], phi, atol=1e-10)
+    ours = np.exp(log_sd(basis, ["a"], math.log(1.7), math.log(0.5)))[2:]
+    np.testing.assert_allclose(ours, psd, rtol=1e-8)
+
+
+def difference(basis, n, length, seed):
+    """Largest errors of mean and sd of a process given rows, in units of its prior sd."""
+    rng = np.random.default_rng(seed)
+    names = ["a", "b"][:n]
+    x, new = rng.uniform(-1, 1, (12, n)), rng.uniform(-1, 1, (80, n))
+    corners = np.array(np.meshgrid(*[[-1.0, 1.0]] * n)).reshape(n, -1).T
+    new = np.vstack([new, corners])
+    used = [g.startswith("gp") for g in basis.groups(names)]
+    if n == 2:  # the product alone
+        used = [g == "gp a b" for g in basis.groups(names)]
+    root = np.exp(log_sd(basis, names, 0.0, math.log(length)))[used]
+
+    def exact(one, two):
+        return np.exp(-0.5 * np.square((one[:, None] - two) / length).sum(axis=-1))
+
+    def ours(one, two):
+        left, right = (basis.expand(v)[:, used] * root for v in (one, two))
+        return left @ right.T
+
+    y = np.linalg.cholesky(exact(x, x) + 1e-9 * np.eye(12)) @ rng.standard_normal(12)
+    y = y + 0.05 * rng.standard_normal(12)
+    found = []
+    for kernel in (exact, ours):
+        carried = np.linalg.solve(kernel(x, x) + 0.05**2 * np.eye(12), kernel(x, new))
+        prior = np.array([kernel(p[None], p[None])[0, 0] for p in new])
+        rest = prior - (kernel(new, x) * carried.T).sum(axis=1)
+        found.append((carried.T @ y, np.sqrt(np.maximum(rest, 0.0))))
+    return [np.abs(a - b).max() for a, b in zip(*found, strict=True)]
+
+
+@pytest.mark.parametrize("boundary", [2.0, 2.5, 3.0])
+@pytest.mark.parametrize("n", [1, 2])
+def test_the_process_is_the_exact_one_within_the_range_of_lengths(n, boundary):
+    """Mean and sd within 2 % of the prior sd from the shortest to the longest length."""
+    basis = cp.HSGP(order=16, boundary=boundary, interactions=[(0, 1)] if n == 2 else [])
+    for length in np.geomspace(basis.shortest, basis.longest, 4):
+        errors = np.array([difference(basis, n, length, seed) for seed in range(10)])
+        assert errors.max() < 0.02, (length, errors.max(axis=0))
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_beyond_the_range_of_lengths_it_is_not(n):
+    basis = cp.HSGP(order=16, interactions=[(0, 1)] if n == 2 else [])
+    for length in (0.6 * basis.shortest, 2.5 * basis.longest):
+        errors = np.array([difference(basis, n, length, seed) for seed in range(10)])
+        assert errors.max() > 0.02
+
+
+def test_lengths_stay_within_the_range():
+    rows = cp.Table(["a"], ["y"], np.linspace(0, 1, 9)[:, None], np.sin(np.arange(9.0))[:, None])
+    design = cp.Design.from_table(rows, cp.HSGP())
+    idata = cp.sample(cp.JointGaussian(design), cp.PatternStats.from_table(rows, design), seed=0)
+    length = idata["posterior"]["length"]
+    assert length.dims == ("chain", "draw", "kernel")
+    assert design.basis.shortest <= length.min() and length.max() <= design.basis.longest
+
+
+@pytest.mark.parametrize(
+    "basis",
+    [
+        cp.Legendre(degree=3),
+        cp.Spline(order=5),
+        cp.HSGP(order=9, boundary=2.0, lengths="each", interactions=[(0, 1)]),
+    ],
+)
+def test_bases_round_trip(basis):
+    assert basis_from_dict(json.loads(json.dumps(basis.to_dict()))) == basis
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: cp.HSGP(boundary=1.0), "boundary of at least 1.2"),
+        (lambda: cp.HSGP(boundary="wide"), "boundary of at least 1.2"),
+        (lambda: cp.HSGP(order=3), "an order that carries some lengths"),
+        (lambda: cp.HSGP(lengths="all"), "lengths 'shared' or 'each'"),
+        (lambda: cp.HSGP(interactions=[(0, 0)]), "different pairs of descriptors"),
+        (lambda: cp.HSGP(interactions=[(0, 1), (1, 0)]), "different pairs of descriptors"),
+        (lambda: cp.HSGP(interactions=[("a", "b")]), "different pairs of descriptors"),
+        (lambda: cp.HSGP(interactions=[(0, 2)]).orders(2), r"descriptors 0 .. 1\n +got \(0, 2\)"),
+        (lambda: cp.Spline(order=3), "order as a whole number of at least 4"),
+        (lambda: cp.Legendre(degree=-1), "degree as a whole number"),
+    ],
+)
+def test_what_makes_no_basis_is_refused(make, says):
+    with pytest.raises(DesignError, match=says):
+        make()
+
+
+def test_corrections_may_name_groups():
+    def chosen(*names):
+        design = cp.Design.from_bounds(
+            {"a": (0, 1), "b": (0, 1)}, ["sim", "exp"], cp.HSGP(order=9), {"exp": names}
+        )
+        return design.corrections[1]
+
+    assert chosen("1", "linear") == ("1", "a", "b")
+    assert chosen("gp b") == tuple(f"gp{m}(b)" for m in range(1, 10))
+    assert chosen("all") == cp.HSGP(order=9).terms(["a", "b"])
+    with pytest.raises(DesignError, match=r"'gp c'(.|\n)*groups among \['constant', 'linear'"):
+        chosen("gp c")
+    with pytest.raises(DesignError, match="'a' twice"):
+        chosen("a", "linear")
