@@ -19,6 +19,15 @@ def rng(request):
     return np.random.default_rng(zlib.crc32(request.node.name.encode()))
 
 
+@pytest.fixture
+def synchronous():
+    """Dask without workers: errors come as they are, and patches are seen."""
+    import dask
+
+    with dask.config.set(scheduler="synchronous"):
+        yield
+
+
 @pytest.fixture(scope="session")
 def reference():
     """Log-likelihoods of the method's published implementation, by name of the case."""

@@ -6,7 +6,10 @@ from scipy.optimize import minimize
 
 from claude_pymc.joint.ascent import ascend
 
-ANYWHERE = lambda theta: False  # noqa: E731
+
+def nowhere(theta):
+    """No mode is known."""
+    return False
 
 
 def bowl(theta):
@@ -47,7 +50,7 @@ def test_it_arrives_where_scipy_does_with_few_more_evaluations(density, start, m
         calls += 1
         return density(theta)
 
-    found, value = ascend(counted, start, ANYWHERE)
+    found, value = ascend(counted, start, nowhere)
     slope = density(found)[1]
     assert np.abs(slope).max() < 1e-2 and value == density(found)[0]
     np.testing.assert_allclose(found, mode, atol=2e-2)
@@ -57,9 +60,9 @@ def test_it_arrives_where_scipy_does_with_few_more_evaluations(density, start, m
 
 def test_it_ends_at_known_modes_and_where_nothing_is_defined():
     assert ascend(bowl, np.full(3, 2.0), lambda theta: bool(np.abs(theta[0]) < 1.5)) is None
-    assert ascend(cliff, np.array([-1.0]), ANYWHERE) is None
+    assert ascend(cliff, np.array([-1.0]), nowhere) is None
 
 
 def test_a_density_without_a_mode_ends_the_climb():
-    found, value = ascend(lambda t: (float(t.sum()), np.ones(2)), np.zeros(2), ANYWHERE)
+    found, value = ascend(lambda t: (float(t.sum()), np.ones(2)), np.zeros(2), nowhere)
     assert np.isfinite(found).all() and value > 100

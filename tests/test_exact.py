@@ -258,18 +258,18 @@ def test_what_is_resampled_keeps_the_columns_in_step(trees):
     assert np.corrcoef(c.ravel(), r.ravel())[0, 1] < -0.5
 
 
-@pytest.mark.parametrize(("entries", "shown"), [(1, True), (10**6, False)])
-def test_long_runs_say_where_they_are(monkeypatch, capsys, entries, shown):
-    monkeypatch.setattr("claude_pymc.joint.collapsed.CHEAP", entries)
+@pytest.mark.parametrize(("silent", "shown"), [(0.0, True), (60.0, False)])
+def test_long_runs_say_where_they_are(monkeypatch, capsys, silent, shown):
+    monkeypatch.setattr(exact, "SILENT", silent)
     monkeypatch.setenv("FORCE_COLOR", "1")  # as in a terminal
     spec, stats = CASES["shrinkage"]
-    silent, _ = draw_exact(spec, stats, seed=0, **SMALL)
+    quiet, _ = draw_exact(spec, stats, seed=0, **SMALL)
     assert capsys.readouterr() == ("", "")
     spoken, _ = draw_exact(spec, stats, seed=0, **SMALL, progress=True)
     out, err = capsys.readouterr()
     assert out == ""
     assert ("exact draws" in err) == shown
-    xr.testing.assert_equal(silent["posterior"].dataset, spoken["posterior"].dataset)
+    xr.testing.assert_equal(quiet["posterior"].dataset, spoken["posterior"].dataset)
 
 
 def test_stages_are_told_in_order():

@@ -143,6 +143,8 @@ def test_bases_round_trip(basis):
         (lambda: cp.HSGP(interactions=[(0, 0)]), "different pairs of descriptors"),
         (lambda: cp.HSGP(interactions=[(0, 1), (1, 0)]), "different pairs of descriptors"),
         (lambda: cp.HSGP(interactions=[("a", "b")]), "different pairs of descriptors"),
+        (lambda: cp.HSGP(interactions=[("a", 1)]), "different pairs of descriptors"),
+        (lambda: cp.HSGP(interactions=[0, 1]), r"different pairs.*\n +got \[0, 1\]"),
         (lambda: cp.HSGP(interactions=[(0, 2)]).orders(2), r"descriptors 0 .. 1\n +got \(0, 2\)"),
         (lambda: cp.Spline(order=3), "order as a whole number of at least 4"),
         (lambda: cp.Legendre(degree=-1), "degree as a whole number"),

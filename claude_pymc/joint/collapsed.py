@@ -15,15 +15,11 @@ from typing import NamedTuple
 import numpy as np
 
 from claude_pymc.joint.collapsed_density import FLAT, LKJ, SHRINKAGE, Problem, evaluate
-from claude_pymc.joint.density import (
-    draw_lkj,
-    lkj_arrays,
-    lkj_batch,
-)
+from claude_pymc.joint.density import draw_lkj, lkj_arrays, lkj_batch
 from claude_pymc.joint.inputs import sizes_of
 from claude_pymc.joint.mixture import Distribution, Mixture
 from claude_pymc.joint.priors import FLOOR, LKJPrior, ShrinkagePrior
-from claude_pymc.joint.scales import scales_of
+from claude_pymc.joint.scales import no_scales, scales_of
 from claude_pymc.joint.spec import JointGaussian
 
 CHEAP = 150  # entries of R up to which 50000 evaluations take seconds
@@ -164,20 +160,7 @@ def _problem(spec: JointGaussian, rows: np.ndarray, gram: np.ndarray) -> Problem
     entries = np.array(columns.entries, dtype=np.int64).reshape(-1, 2)
     linked, shape = np.zeros((d, d), dtype=np.bool_), np.zeros(d)
     shrinkage = prior if isinstance(prior, ShrinkagePrior) else ShrinkagePrior()
-    scales = scales_of(spec)
-    nothing, none = np.zeros(0), np.zeros((len(entries), 0))
-    learned = (nothing,) * 5 + (none,) * 3
-    if scales is not None:
-        learned = (
-            scales.mean,
-            scales.sd,
-            scales.low,
-            scales.high,
-            scales.offset,
-            scales.weight,
-            scales.half,
-            scales.frequency,
-        )
+    scales = scales_of(spec) or no_scales(len(entries))
     lkj = prior if isinstance(prior, LKJPrior) else LKJPrior()
     if isinstance(prior, LKJPrior):
         linked, shape = lkj_arrays(spec, prior)
@@ -189,14 +172,14 @@ def _problem(spec: JointGaussian, rows: np.ndarray, gram: np.ndarray) -> Problem
         link_sd=float(shrinkage.linkage_sd),
         noise_mean=-math.log(lkj.noise) if prior.kind == "lkj" else math.log(shrinkage.noise),
         noise_sd=float(lkj.noise_log_sd if prior.kind == "lkj" else shrinkage.noise_log_sd),
-        hyper_mean=learned[0],
-        hyper_sd=learned[1],
-        low=learned[2],
-        high=learned[3],
-        offset=learned[4],
-        weight=learned[5],
-        half=learned[6],
-        frequency=learned[7],
+        hyper_mean=scales.mean,
+        hyper_sd=scales.sd,
+        low=scales.low,
+        high=scales.high,
+        offset=scales.offset,
+        weight=scales.weight,
+        half=scales.half,
+        frequency=scales.frequency,
         t=float(lkj.t),
         linked=linked,
         shape=shape,

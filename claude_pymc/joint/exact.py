@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Timer
 
 import numpy as np
 import xarray as xr
@@ -30,6 +31,7 @@ from claude_pymc.tables.statistics import PatternStats
 
 STARTS = 100
 MOST_DIMS = 15
+SILENT = 1.0  # seconds after which a progress display appears
 
 
 def draw_exact(
@@ -51,7 +53,7 @@ def draw_exact(
         Independent draws are dealt out to ``chains``, for tools that expect chains.
     seed : int
     progress : bool
-        Show the stage, where there are so many entries that draws take seconds.
+        Show the stage of draws that take longer than a second.
 
     Returns
     -------
@@ -61,7 +63,7 @@ def draw_exact(
     rng = np.random.default_rng(seed)
     density = CollapsedPosterior(spec, **arrays_of(spec, stats))
     starts = density.starts(STARTS, rng)
-    with _shown(progress and not density.exploring) as stage:
+    with _shown(progress) as stage:
         found = importance_sample(density, starts, draws * chains, rng, stage)
     drawn = density.columns(*found.resample(draws * chains, rng))
     columns = [v.reshape(chains, draws, *v.shape[1:]) for v in drawn]
@@ -89,8 +91,15 @@ def _shown(progress: bool) -> Iterator[Callable[[str], None]]:
         return
     from rich.console import Console
 
-    with Console(stderr=True).status("exact draws") as status:
+    status = Console(stderr=True).status("exact draws")
+    later = Timer(SILENT, status.start)
+    later.start()
+    try:
         yield lambda name: status.update(f"exact draws: {name}")
+    finally:
+        later.cancel()
+        later.join()
+        status.stop()
 
 
 def _distrust(found: Weighted, wanted: int) -> str:
@@ -152,7 +161,7 @@ def evidence(
         Effective draws aimed at; the error falls with their square root.
     seed : int
     progress : bool
-        Show the stage, where there are so many entries that draws take seconds.
+        Show the stage of draws that take longer than a second.
 
     Returns
     -------
@@ -184,7 +193,7 @@ def evidence(
     rng = np.random.default_rng(seed)
     density = CollapsedPosterior(spec, **data_of(spec, stats))
     starts = density.starts(STARTS, rng)
-    with _shown(progress and not density.exploring) as stage:
+    with _shown(progress) as stage:
         found = importance_sample(density, starts, draws, rng, stage, entries=False)
     if not found.k_hat <= K_HAT:
         warnings.warn(

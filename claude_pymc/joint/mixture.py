@@ -115,10 +115,10 @@ class Distribution(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Defended:
-    """A distribution, of which a fixed share of the draws is left to a wider one.
+    """A narrow distribution, and a fixed share of the draws from a wide one.
 
-    A target never exceeds the weights of the wider one alone by more than 1 / share (Owen, Zhou,
-    J. Am. Stat. Assoc. 95, 135 (2000)).
+    Importance weights are at most 1 / share of what draws from the wide one alone would have: where
+    those are bounded, so are these (Owen, Zhou, J. Am. Stat. Assoc. 95, 135 (2000)).
     """
 
     narrow: Distribution

@@ -27,7 +27,7 @@ class PointEstimate:
     linkage, covariance : DataArray (target, target_bis)
     sigma : DataArray (target)
     scale : DataArray (group)
-        Learned scales of `ShrinkagePrior`; none under others.
+        Learned scales of `ShrinkagePrior`, then lengths of kernels; none under others.
     joint_mean, joint_covariance : DataArray (variable), (variable, variable_bis), or None
         Of (x, y) under likelihood "joint".
     log_likelihood : float

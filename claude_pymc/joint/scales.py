@@ -78,6 +78,12 @@ class Scales:
         return np.concatenate([slope @ self.weight, by_length * steep])
 
 
+def no_scales(entries: int) -> Scales:
+    """Scales that learn nothing, for priors that have none."""
+    one, two = np.zeros(0), np.zeros((entries, 0))
+    return Scales((), (), one, one, one, one, np.zeros(entries), two, two, two)
+
+
 @lru_cache(64)
 def scales_of(spec: JointGaussian) -> Scales | None:
     """Scales of a specification under `ShrinkagePrior`; None under another prior."""

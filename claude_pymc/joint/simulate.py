@@ -22,7 +22,7 @@ def draw_prior(spec: JointGaussian, rng: np.random.Generator) -> Truth:
     -------
     dict
         ``linkage`` (variable, variable), ``sigma`` (variable), ``corrections`` (variable, term)
-        and, under `ShrinkagePrior`, ``scale`` (group) and ``length`` (length) where there are any.
+        and, under `ShrinkagePrior`, ``scale`` (group) and ``length`` (kernel) where there are any.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from claude_pymc.joint.priors import PRIORS, Prior, ShrinkagePrior, prior_from_d
 from claude_pymc.tables.design import Design
 
 FORMAT = 1
-
+MANY = 6  # terms of a group that are not listed one by one
 
 LIKELIHOODS = ("conditional", "joint")
 
@@ -191,12 +191,12 @@ class JointGaussian:
                 for name in (design.targets[k] for i, k, _ in self.links if i == j)
             ]
             if design.corrections[j]:
-                parts.append(f"R({', '.join(design.corrections[j])})")
+                parts.append(f"R({self._listed(design.corrections[j])})")
             lines.append(f"  {target} = {' + '.join([*parts, 'noise'])}")
         lines.append("Structural zeros (terms a target does not depend on, given the cheaper ones)")
         for target, chosen in zip(design.targets, design.corrections, strict=True):
-            zeros = [term for term in design.terms if term not in chosen]
-            lines.append(f"  {target}: {', '.join(zeros) or 'none'}")
+            zeros = tuple(term for term in design.terms if term not in chosen)
+            lines.append(f"  {target}: {self._listed(zeros) or 'none'}")
         lines.append("Scaling")
         units = dict(design.units)
         for j, target in enumerate(design.targets):
@@ -205,13 +205,32 @@ class JointGaussian:
             lines.append(
                 f"  ({rule}{target}{unit} - {design.location[j]:.4g}) / {design.scale[j]:.4g}"
             )
+        start, end = design.basis.domain
         for name, (low, high) in zip(design.descriptors, design.bounds, strict=False):
-            start, end = design.basis.domain
             lines.append(f"  {name}: {low:g} .. {high:g} mapped to {start:g} .. {end:g}")
         lines.append(f"Prior ({self.prior.kind}, on the scaled targets)")
         if self.likelihood == "joint" and self.prior.proper:
             lines.append("  here: x counts as targets, terms are the constants")
-        return "\n".join([*lines, *(f"  {line}" for line in self.prior.describe().split("\n"))])
+        lines += [f"  {line}" for line in self.prior.describe().split("\n")]
+        if self.prior.kind == "shrinkage" and self.lengths:
+            kernel = design.basis.kernel(design.descriptors)
+            lines.append(
+                f"  kernels: t is the amplitude; lengths log-uniform, {kernel.shortest:.3g} .. "
+                f"{kernel.longest:.3g} where a descriptor runs over {start:g} .. {end:g}"
+            )
+        return "\n".join(lines)
+
+    def _listed(self, terms: tuple[str, ...]) -> str:
+        """Terms by name; groups of many by the name of the group."""
+        design = self.design
+        groups = design.basis.groups(design.descriptors)
+        left = list(terms)
+        for group in dict.fromkeys(groups):
+            members = [t for t, g in zip(design.terms, groups, strict=True) if g == group]
+            if len(members) > MANY and set(members) <= set(left):
+                left[left.index(members[0])] = f"{group} ({len(members)} terms)"
+                left = [term for term in left if term not in members]
+        return ", ".join(left)
 
     def to_json(self) -> str:
         """Return the specification as JSON text."""

@@ -83,17 +83,20 @@ class Additive(Basis):
         """Check the orders, and freeze the pairs."""
         super().__post_init__()
         check_whole("order", self.order, 1)
-        pairs = tuple(tuple(sorted(pair)) for pair in self.interactions)
+        try:
+            pairs = tuple(tuple(sorted(pair)) for pair in self.interactions)
+        except TypeError:  # one pair of brackets too few, or names among numbers
+            pairs = ((),)
+        whole = all(isinstance(j, int) and j >= 0 for pair in pairs for j in pair)
+        apart = all(len(set(pair)) == len(pair) == 2 for pair in pairs)
+        if not whole or not apart or len(set(pairs)) < len(pairs):
+            raise DesignError(
+                "interactions as different pairs of descriptors, counted from 0",
+                f"{self.interactions!r}",
+                "a name instead of a position, a pair listed twice, or brackets that lack",
+                "write for example interactions=[(0, 1)]",
+            )
         object.__setattr__(self, "interactions", pairs)
-        for pair in pairs:
-            whole = len(pair) == 2 and all(isinstance(j, int) and j >= 0 for j in pair)
-            if not whole or pair[0] == pair[1] or pairs.count(pair) > 1:
-                raise DesignError(
-                    "interactions as different pairs of descriptors, counted from 0",
-                    f"{pair}",
-                    "a name instead of a position, or a pair that was listed twice",
-                    "write for example interactions=[(0, 1)]",
-                )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""

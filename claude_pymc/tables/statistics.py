@@ -14,9 +14,8 @@ import hashlib
 import json
 import warnings
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -67,11 +66,11 @@ class PatternStats(FromSources):
     counts: np.ndarray
     grams: np.ndarray
     n_dropped: int = 0
-    roots: np.ndarray = None  # type: ignore[assignment]  # found when it is not given
+    roots: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0)))
 
     def __post_init__(self) -> None:
         """Complete the roots and freeze the arrays."""
-        if self.roots is None:
+        if not len(self.roots):
             roots = np.array([root_of(gram) for gram in self.grams]).reshape(self.grams.shape)
             object.__setattr__(self, "roots", roots)
         for values in (self.counts, self.grams, self.roots):
@@ -291,7 +290,7 @@ class PatternStats(FromSources):
                 design = Design.from_dict(json.loads(str(file["design"])))
                 patterns = tuple(tuple(bool(v) for v in row) for row in file["present"])
                 # Files of version 0.1 have no roots.
-                roots: Any = file["roots"] if "roots" in file else None
+                roots = file["roots"] if "roots" in file else np.zeros((0, 0, 0))
                 n_dropped = int(file["n_dropped"])
                 return cls(design, patterns, file["counts"], file["grams"], n_dropped, roots)
         except ClaudeError:
