@@ -30,6 +30,8 @@ def coords(spec: JointGaussian) -> dict[str, list[str]]:
         "link": [f"{names[j]} <- {names[k]}" for j, k, _ in columns.links],
         "correction": [f"{names[j]}: {columns.terms[b]}" for j, b in columns.entries],
         "group": [f"{design.targets[j]}: {g}" for j, g in spec.groups],
+        "varying_term": list(spec.varying),
+        "source": list(spec.sources),
         "kernel": [f"{design.targets[j]}: {name}" for j, name in spec.lengths],
     }
     if spec.likelihood == "joint":
