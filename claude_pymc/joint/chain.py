@@ -17,25 +17,17 @@ from claude_pymc.joint.cheaper import (
     cheaper_spec,
     cheaper_stats,
 )
-from claude_pymc.joint.convergence import K_HAT
 from claude_pymc.joint.draws import posterior_dataset, tree_of
 from claude_pymc.joint.importance import Weighted, importance_sample
 from claude_pymc.joint.primary import PrimaryPosterior
 from claude_pymc.joint.spec import JointGaussian
-from claude_pymc.notation import CHAIN, DRAW
+from claude_pymc.notation import CHAIN, DRAW, ROW_PARAMETERS
 from claude_pymc.tables.statistics import PatternStats
 
 STARTS, COUPLED = 100, 1000
-# What a posterior may have beside the columns, and its dims.
-EXTRA: dict[str, tuple[str, ...]] = {
-    "scale": ("group",),
-    "length": ("kernel",),
-    "varying": ("varying_term",),
-    "freedom": (),
-    "source_sigma": ("source",),
-}
+LEARNED: dict[str, tuple[str, ...]] = {"scale": ("group",), "length": ("kernel",)}
 
-DrawCheaper = Callable[[JointGaussian, PatternStats], xr.DataTree]
+DrawCheaper = Callable[[JointGaussian, PatternStats], tuple[xr.DataTree, str]]
 
 
 def draw_chain(
@@ -47,7 +39,7 @@ def draw_chain(
     chains: int,
     seed: int,
     stage: Callable[[str], None] = lambda name: None,
-) -> tuple[xr.DataTree, Weighted]:
+) -> tuple[xr.DataTree, Weighted, str]:
     """Draw from the posterior of a specification that needs rows.
 
     Parameters
@@ -56,25 +48,26 @@ def draw_chain(
     stats : PatternStats
         With the rows of the primary target.
     draw_cheaper : callable
-        Draws the cheaper targets given their specification and statistics: ``draws`` times
-        ``chains`` in all.
+        Draws the cheaper targets given their specification and statistics, ``draws`` times
+        ``chains`` in all, and says why they should not be used, if so.
     draws, chains, seed : int
     stage : callable
         Told the name of each stage.
 
     Returns
     -------
-    DataTree, Weighted
-        The weighted draws of the primary target say how far it can be trusted.
+    DataTree, Weighted, str
+        The weighted draws of the primary target say how far they can be trusted, the text why
+        those of the cheaper ones cannot.
     """
     assert stats.kept is not None
     rng = np.random.default_rng([seed, 1])
     number, d = draws * chains, len(spec.design.targets)
-    cheap_draws, missing, attrs = None, None, {}
+    cheap_draws, missing, attrs, reason = None, None, {}, ""
     if d > 1:
         cheap = cheaper_spec(spec)
         less = cheaper_stats(stats, cheap)
-        tree = draw_cheaper(cheap, less)
+        tree, reason = draw_cheaper(cheap, less)
         cheap_draws, attrs = _stacked(tree, rng), tree.attrs
         if np.isnan(stats.kept.y[:, :-1]).any():
             missing = Missing(cheap, less, stats.kept, cheap_draws)
@@ -103,12 +96,7 @@ def draw_chain(
         said["log_evidence_se"] = float(
             np.hypot(found.log_evidence_se, attrs.get("log_evidence_se", 0.0))
         )
-    return tree_of(spec, stats, posterior, None, said), found
-
-
-def trusted(found: Weighted, wanted: int) -> bool:
-    """Say whether weighted draws can be used."""
-    return found.k_hat <= K_HAT and found.ess >= 0.5 * wanted
+    return tree_of(spec, stats, posterior, None, said), found, reason
 
 
 def _stacked(tree: xr.DataTree, rng: np.random.Generator) -> CheapDraws:
@@ -182,7 +170,7 @@ def _dataset(
     dealt = {name: v.reshape(chains, draws, *v.shape[1:]) for name, v in columns.items()}
     others = {
         name: (dims, dealt[name])
-        for name, dims in EXTRA.items()
+        for name, dims in (LEARNED | ROW_PARAMETERS).items()
         if name in dealt and (not dims or dealt[name].shape[-1])
     }
     return posterior_dataset(

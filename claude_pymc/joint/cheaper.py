@@ -82,6 +82,10 @@ class Missing:
         self.kept, self.draws = kept, draws
         lacks = np.isnan(kept.y[:, :-1])
         self.latent = np.where(lacks, np.cumsum(lacks).reshape(lacks.shape) - 1, -1)
+        self.patterns = []
+        for lack in np.unique(lacks[lacks.any(axis=1)], axis=0):
+            rows = np.flatnonzero((lacks == lack).all(axis=1))
+            self.patterns.append((lack, rows, self.latent[rows][:, lack].T))
         scales = scales_of(spec)
         hyper = np.zeros((len(draws.sigma), 0))
         if scales is not None:
@@ -132,14 +136,16 @@ class Missing:
         cov = cov @ cov.T
         m = int(self.latent.max()) + 1
         along, shift, noise = np.zeros((m, q)), np.zeros(m), np.zeros((m, m))
-        for i in np.flatnonzero((self.latent >= 0).any(axis=1)):
-            lack, have = self.latent[i] >= 0, self.latent[i] < 0
-            at = self.latent[i][lack]
-            every = total[:, problem.owner] * self.kept.phi[i, problem.term]
-            gain = np.linalg.solve(cov[np.ix_(have, have)], cov[np.ix_(have, lack)]).T
-            along[at] = every[lack] - gain @ every[have]
-            shift[at] = gain @ self.kept.y[i, :-1][have]
-            noise[np.ix_(at, at)] = cov[np.ix_(lack, lack)] - gain @ cov[np.ix_(have, lack)]
+        for lack, rows, at in self.patterns:
+            gain = np.linalg.solve(cov[~lack][:, ~lack], cov[~lack][:, lack]).T
+            every = total[lack] - gain @ total[~lack]
+            rest = cov[lack][:, lack] - gain @ cov[~lack][:, lack]
+            known = self.kept.y[rows][:, :-1][:, ~lack] @ gain.T
+            for j, places in enumerate(at):
+                along[places] = every[j, problem.owner] * self.kept.phi[rows][:, problem.term]
+                shift[places] = known[:, j]
+                for k, others in enumerate(at):
+                    noise[places, others] = rest[j, k]
         half = np.linalg.solve(lower, along.T).T
         return along @ mean, half, shift, noise
 

@@ -10,9 +10,8 @@ import numpy as np
 import xarray as xr
 
 from claude_pymc.errors import Notice, PosteriorWarning, SamplingError
-from claude_pymc.joint.collapsed import CollapsedPosterior
 from claude_pymc.joint.convergence import convergence
-from claude_pymc.joint.exact import MOST_DIMS, draw_exact
+from claude_pymc.joint.exact import MOST_DIMS, dims_of, draw_exact
 from claude_pymc.joint.inputs import data_of
 from claude_pymc.joint.propriety import refuse_improper
 from claude_pymc.joint.spec import JointGaussian
@@ -135,7 +134,7 @@ class Sampler:
                     "a broken or too small number",
                     f"give {name} as an int",
                 )
-        data = data_of(self.spec, stats)
+        data_of(self.spec, stats)
         refuse_improper(self.spec, stats)
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
@@ -143,7 +142,7 @@ class Sampler:
         more: dict[str, Any] = {"tune": tune, "target_accept": target_accept, "progress": progress}
         if self.method == "nuts":
             return self.nuts.draw(stats, **settings, **more)
-        dims = CollapsedPosterior(self.spec, **data).dims
+        dims = dims_of(self.spec, stats)
         reason = f"{dims} dimensions remain, more than {MOST_DIMS}"
         if dims <= MOST_DIMS:
             tree, reason = draw_exact(self.spec, stats, **settings, progress=progress)
