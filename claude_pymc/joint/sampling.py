@@ -65,7 +65,7 @@ class Sampler:
             )
         self.spec, self.backend = spec, backend
         self.method: Method = "nuts" if backend != "auto" else method
-        if self.method == "nuts":
+        if self.method == "nuts" and spec.needs == "statistics":
             self.nuts = self._compile(collapse=False)  # now, not with the first draw
 
     @cached_property
@@ -141,7 +141,7 @@ class Sampler:
         settings: dict[str, Any] = {"draws": draws, "chains": chains, "seed": seed}
         more: dict[str, Any] = {"tune": tune, "target_accept": target_accept, "progress": progress}
         if self.method == "nuts":
-            return self.nuts.draw(stats, **settings, **more)
+            return self._nuts_for(stats).draw(stats, **settings, **more)
         dims = dims_of(self.spec, stats)
         reason = f"{dims} dimensions remain, more than {MOST_DIMS}"
         if dims <= MOST_DIMS:
@@ -154,7 +154,17 @@ class Sampler:
                 Notice,
                 stacklevel=3,
             )
+        if self.spec.needs == "rows":
+            return self._nuts_for(stats).draw(stats, **settings, **more)
         return self.collapsed.draw(stats, **settings, **more)
+
+    def _nuts_for(self, stats: PatternStats) -> NutsSampler:
+        """The full model; where rows are needed, one for these rows."""
+        if self.spec.needs == "statistics":
+            return self.nuts
+        from claude_pymc.joint.nuts import NutsSampler
+
+        return NutsSampler(self.spec, self.backend, stats=stats)
 
 
 def sample(

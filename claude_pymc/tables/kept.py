@@ -57,6 +57,12 @@ class KeptRows:
             source[have],
         )
 
+    @classmethod
+    def empty(cls, design: Design) -> KeptRows:
+        """No row."""
+        phi, y = np.zeros((0, len(design.terms))), np.zeros((0, len(design.targets)))
+        return cls(phi, y, np.zeros(0), np.zeros(0, dtype=str))
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Arrays by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -72,10 +72,14 @@ class Additive(Basis):
     interactions : list of pairs of int
         Pairs of descriptors, counted from 0, that get products of their functions: those of
         numbers a and b with a^2 + b^2 <= order^2 + 1.
+    products : bool
+        Add the product of each pair of descriptors, in one group: the least that lets the effect
+        of a descriptor depend on the others, where interactions of many pairs are too many terms.
     """
 
     order: int = 8
     interactions: tuple[tuple[int, int], ...] = ()
+    products: bool = False
 
     word: ClassVar[str] = ""
 
@@ -83,6 +87,10 @@ class Additive(Basis):
         """Check the orders, and freeze the pairs."""
         super().__post_init__()
         check_whole("order", self.order, 1)
+        if not isinstance(self.products, bool):
+            raise DesignError(
+                "True or False for products", f"{self.products!r}", "a typing error", "choose one"
+            )
         try:
             pairs = tuple(tuple(sorted(pair)) for pair in self.interactions)
         except TypeError:  # one pair of brackets too few, or names among numbers
@@ -104,6 +112,7 @@ class Additive(Basis):
             **super().to_dict(),
             "order": self.order,
             "interactions": [list(pair) for pair in self.interactions],
+            "products": self.products,
         }
 
     def _default_orders(self, n_descriptors: int) -> Orders:
@@ -119,6 +128,9 @@ class Additive(Basis):
         found = [zero]
         for n in range(1, self.order + 2):
             found += [(*zero[:j], n, *zero[j + 1 :]) for j in range(n_descriptors)]
+        if self.products:
+            pairs = itertools.combinations(range(n_descriptors), 2)
+            found += [tuple(int(j in pair) for j in range(n_descriptors)) for pair in pairs]
         for i, j in self.interactions:
             for a, b in itertools.product(range(1, self.order + 1), repeat=2):
                 if a * a + b * b <= self.order**2 + 1:
@@ -134,7 +146,9 @@ class Additive(Basis):
         used = [name for name, n in zip(descriptors, orders, strict=True) if n]
         if not used:
             return "constant"
-        return "linear" if max(orders) == 1 else " ".join([self.word, *used])
+        if max(orders) == 1:
+            return "linear" if len(used) == 1 else "products"
+        return " ".join([self.word, *used])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +180,7 @@ class HSGP(Additive):
         Terms one by one: 0 the constant, 1 the descriptor itself, m + 1 feature m.
     order : int
         Number of features of each descriptor.
-    interactions : list of pairs of int
+    interactions, products
         As in :class:`Additive`.
     boundary : float
         Half width L of the domain of the features; the bounds of a descriptor are at -1 and 1.
@@ -256,7 +270,7 @@ class Spline(Additive):
         Terms one by one: 0 the constant, 1 the descriptor itself, m + 1 spline m.
     order : int
         Number of splines over the bounds of each descriptor, at least four.
-    interactions : list of pairs of int
+    interactions, products
         As in :class:`Additive`.
 
     Examples

@@ -87,10 +87,12 @@ class PatternStats(FromSources):
         return f"PatternStats: {self.n_rows} rows in {len(self.patterns)} patterns, {counts}"
 
     @classmethod
-    def empty(cls, design: Design) -> PatternStats:
+    def empty(cls, design: Design, *, rows: bool = False) -> PatternStats:
         """Return the statistics of no row: a posterior given them is the prior."""
         size = len(design.terms) + len(design.targets)
-        return cls(design, (), np.zeros(0, dtype=np.int64), np.zeros((0, size, size)))
+        kept = KeptRows.empty(design) if rows else None
+        counts, grams = np.zeros(0, dtype=np.int64), np.zeros((0, size, size))
+        return cls(design, (), counts, grams, kept=kept)
 
     @classmethod
     def from_table(cls, table: Table, design: Design, *, rows: bool = False) -> PatternStats:
@@ -133,7 +135,7 @@ class PatternStats(FromSources):
     ) -> PatternStats:
         """Sort patterns and stack their arrays."""
         if not found:
-            return cls(**{**cls.empty(design).__dict__, "n_dropped": n_dropped})
+            return replace(cls.empty(design), n_dropped=n_dropped)
         patterns = tuple(sorted(found, reverse=True))
         counts = np.array([found[p][0] for p in patterns], dtype=np.int64)
         grams, roots = (np.stack([found[p][i] for p in patterns]) for i in (1, 2))
