@@ -104,7 +104,8 @@ class Design:
                 f"these are taken: {sorted(RESERVED)}",
                 "rename the column",
             )
-        repeated = [t for i, t in enumerate(self.terms) if t in self.terms[:i]]
+        terms = self.terms  # made anew whenever it is asked for
+        repeated = [t for i, t in enumerate(terms) if t in terms[:i]]
         if repeated:
             raise DesignError(
                 "basis terms of different names",

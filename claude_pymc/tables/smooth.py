@@ -19,6 +19,10 @@ from claude_pymc.tables.basis import Basis, Kernel, Orders, Polynomial, check_wh
 
 # Lengths that features carry, measured against exact processes in one and two dimensions
 # (tests/test_smooth.py): order * length >= SHORT * boundary, and the boundary is LONG lengths away.
+# Errors at the worst of 80 places, for orders 9 to 24 and boundaries 1.3 to 4, in up to 1000 sets
+# of 12 and of 40 rows of noise 0.05, in units of the prior sd: at the shortest length below 0.018;
+# at the longest the sd below 0.017, the mean above 0.02 in 0.2 % of the sets with one descriptor
+# (at most 0.031), in 3 % for a product (at most 0.035). LONG = 1.7 would leave none above 0.014.
 SHORT, LONG = 2.8, 1.5
 
 
@@ -168,8 +172,9 @@ class HSGP(Additive):
     look like the linear terms, which have scales of their own. An interaction is the product of
     two kernels, with one amplitude and the lengths of its descriptors.
 
-    Within that range mean and sd of the process differ from those of the exact one by less than 2 %
-    of its prior sd inside the bounds.
+    Within that range, given rows, the sd of the process differs from that of the exact one by less
+    than 2 % of its prior sd anywhere inside the bounds; so does the mean in 95 of 100 data sets,
+    and in the others by up to 4 % at the longest length.
 
     Source: Solin, Särkkä, Stat. Comput. 30, 419 (2020); Riutort-Mayol et al., Stat. Comput. 33, 17
     (2023).
