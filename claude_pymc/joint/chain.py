@@ -22,6 +22,8 @@ from claude_pymc.joint.importance import Weighted, importance_sample
 from claude_pymc.joint.primary import PrimaryPosterior
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.notation import CHAIN, DRAW, ROW_PARAMETERS
+from claude_pymc.tables.gram import triangle
+from claude_pymc.tables.kept import KeptRows
 from claude_pymc.tables.statistics import PatternStats
 
 STARTS, COUPLED = 100, 1000
@@ -60,7 +62,7 @@ def draw_chain(
         The weighted draws of the primary target say how far they can be trusted, the text why
         those of the cheaper ones cannot.
     """
-    assert stats.kept is not None
+    kept, more = rows_for(spec, stats)
     rng = np.random.default_rng([seed, 1])
     number, d = draws * chains, len(spec.design.targets)
     cheap_draws, missing, attrs, reason = None, None, {}, ""
@@ -69,10 +71,10 @@ def draw_chain(
         less = cheaper_stats(stats, cheap)
         tree, reason = draw_cheaper(cheap, less)
         cheap_draws, attrs = _stacked(tree, rng), tree.attrs
-        if np.isnan(stats.kept.y[:, :-1]).any():
-            missing = Missing(cheap, less, stats.kept, cheap_draws)
-    part = cheap_part(spec, stats.kept, cheap_draws, missing, min(COUPLED, number))
-    density = PrimaryPosterior(spec, stats.kept, part)
+        if np.isnan(kept.y[:, :-1]).any():
+            missing = Missing(cheap, less, kept, cheap_draws)
+    part = cheap_part(spec, kept, cheap_draws, missing, min(COUPLED, number))
+    density = PrimaryPosterior(spec, kept, part, more)
     found = importance_sample(density, density.starts(STARTS, rng), number, rng, stage)
     theta, entries = found.resample(number, rng)
     which = entries[:, -1].astype(int) if part.coupled else np.arange(number)
@@ -97,6 +99,30 @@ def draw_chain(
             np.hypot(found.log_evidence_se, attrs.get("log_evidence_se", 0.0))
         )
     return tree_of(spec, stats, posterior, None, said), found, reason
+
+
+def nested(stats: PatternStats) -> bool:
+    """Say whether each row of the primary target has all cheaper ones."""
+    present = stats.present
+    return bool(present[present[:, -1]].all())
+
+
+def rows_for(spec: JointGaussian, stats: PatternStats) -> tuple[KeptRows, float]:
+    """Rows of the primary target, and how many more they stand for.
+
+    Where statistics are enough, the rows of the triangular root R of the Gram matrix, R'R = sum of
+    z z', give the same sums of squares as the rows themselves.
+    """
+    if spec.needs == "rows" or not nested(stats):
+        assert stats.kept is not None
+        return stats.kept, 0.0
+    p = len(spec.design.terms)
+    with_primary = stats.present[:, -1]
+    roots = stats.roots[with_primary]
+    root = triangle(roots.reshape(-1, roots.shape[-1])) if len(roots) else np.zeros((0, p + 1))
+    n = len(root)
+    found = KeptRows(root[:, :p], root[:, p:], np.full(n, np.nan), np.full(n, ""))
+    return found, float(stats.counts[with_primary].sum() - n)
 
 
 def _stacked(tree: xr.DataTree, rng: np.random.Generator) -> CheapDraws:

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from claude_pymc.joint.noise import densities, noise_slopes
+from claude_pymc.joint.noise import LOG_2PI, densities, noise_slopes
 from claude_pymc.joint.tiles import (
     dots,
     factorise,
@@ -53,6 +53,9 @@ class Rows(NamedTuple):
     incomplete: np.ndarray  # (some): rows that lack cheaper values
     latent: np.ndarray  # (some, entry): position of the missing value, or -1
     slope: np.ndarray  # (some, entry)
+    gram: np.ndarray  # (entry, entry): base' base where noise is normal and all alike, else empty
+    cross: np.ndarray  # (entry): base' (y - base mean) there
+    more: float  # rows there, less those that stand for them
 
 
 @njit(cache=True, error_model="numpy")
@@ -214,6 +217,51 @@ def climb(
     for e in range(size):
         half += math.log(root[e, e])
     return value - half
+
+
+@njit(cache=True, error_model="numpy")
+def plain(
+    rows: Rows,
+    tau: np.ndarray,
+    sigma: float,
+    z: np.ndarray,
+    root: np.ndarray,
+    slope: np.ndarray,
+    noise: np.ndarray,
+) -> float:
+    """Log density of rows with normal noise of one size; z becomes the mode, root the factor of H.
+
+    ``slope`` (entry) and ``noise`` (1) get the slopes in log t and log sigma, unless empty.
+    """
+    q, size, n = len(tau), len(root), len(rows.y)
+    for i in range(size):
+        for j in range(i + 1):
+            same = 1.0 if i == j else 0.0
+            root[i, j] = same
+            if i < q:
+                root[i, j] = same + (tau[i] / sigma) * rows.gram[i, j] * (tau[j] / sigma)
+    if not factorise(root):
+        return -np.inf
+    for e in range(q):
+        z[e] = (tau[e] / sigma) * (rows.cross[e] / sigma)
+    solve_lower(root, z)
+    solve_transposed(root, z)
+    mu, nothing = np.empty(n), np.empty(0)
+    means(rows, tau, z, nothing, np.empty((0, 0)), mu, nothing)
+    square, half = 0.0, 0.0
+    for i in range(n):
+        square += ((rows.y[i] - mu[i]) / sigma) ** 2
+    for e in range(q):
+        half += math.log(root[e, e])
+    value = -0.5 * (square + np.dot(z, z)) - half
+    value -= (n + rows.more) * (math.log(sigma) + 0.5 * LOG_2PI)
+    if len(slope):
+        inverse, trace = inverse_from(root), 0.0
+        for e in range(q):
+            slope[e] = z[e] ** 2 - 1.0 + inverse[e, e]
+            trace += inverse[e, e]
+        noise[0] = square - (n + rows.more) + q - trace
+    return value
 
 
 @njit(cache=True, error_model="numpy")

@@ -22,8 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from claude_pymc.joint.laplace import Rows, climb, gradient, weigh, workspace
+from claude_pymc.joint.laplace import Rows, climb, gradient, plain, weigh, workspace
 from claude_pymc.joint.mixture import Mixture
+from claude_pymc.joint.tiles import solve_transposed
 from claude_pymc.joint.priors import FLOOR, ShrinkagePrior
 from claude_pymc.joint.scales import Scales, scales_of
 from claude_pymc.joint.spec import VARYING, JointGaussian
@@ -82,15 +83,20 @@ class PrimaryPosterior:
     spec : JointGaussian
         With a `ShrinkagePrior`.
     kept : KeptRows
+        Or, for a specification that needs statistics alone, the root of their Gram matrix.
     cheap : Cheap
+    more : float
+        Rows, less those of ``kept`` that stand for them.
     """
 
-    def __init__(self, spec: JointGaussian, kept: KeptRows, cheap: Cheap) -> None:
+    def __init__(
+        self, spec: JointGaussian, kept: KeptRows, cheap: Cheap, more: float = 0.0
+    ) -> None:
         prior = spec.prior
         assert isinstance(prior, ShrinkagePrior)
         self.spec, self.cheap = spec, cheap
         self.scales, _, _ = own_scales(spec)
-        self.rows = _rows(spec, kept, cheap)
+        self.rows = _rows(spec, kept, cheap, more)
         self.complete = _complete(self.rows)
         self.n_sources = max(len(spec.sources), 1)
         self.student = spec.noise == "student"
@@ -231,6 +237,9 @@ def _evaluate(
     """Laplace approximation and its slopes, for complete rows."""
     jacobian, root, found = workspace(len(tau), len(rows.y))
     z, empty, none = np.zeros(len(tau)), np.empty(0), np.empty((0, 0))
+    if len(rows.gram):
+        g_noise[:] = 0.0
+        return plain(rows, tau, sigma[0], z, root, g_tau, g_noise[:1])
     by_row = sigma[rows.source]
     value = climb(rows, tau, by_row, nu, empty, none, z, jacobian, root, found)
     if value > -np.inf:
@@ -254,7 +263,14 @@ def _evaluate_all(
 ) -> None:
     """Laplace approximations at many points, or estimates with draws where ``normal`` has any."""
     jacobian, root, found = workspace(z.shape[1], len(rows.y))
+    nothing = np.empty(0)
     for i in range(len(tau)):
+        if len(rows.gram):
+            values[i] = plain(rows, tau[i], sigma[i, 0], z[i], root, nothing, nothing)
+            if normal.shape[1]:
+                solve_transposed(root, normal[i, 0])
+                z[i] += normal[i, 0]
+            continue
         by_row, g = sigma[i][rows.source], which[i]
         values[i] = climb(
             rows, tau[i], by_row, nu[i], centre[g], spread[g], z[i], jacobian, root, found
@@ -274,7 +290,7 @@ def _evaluate_all(
             )
 
 
-def _rows(spec: JointGaussian, kept: KeptRows, cheap: Cheap) -> Rows:
+def _rows(spec: JointGaussian, kept: KeptRows, cheap: Cheap, more: float) -> Rows:
     """Flatten rows: columns of linkages, of what varies them, of corrections."""
     design = spec.design
     n, last = len(kept), len(design.targets) - 1
@@ -295,15 +311,20 @@ def _rows(spec: JointGaussian, kept: KeptRows, cheap: Cheap) -> Rows:
     mean = np.zeros(base.shape[1])
     mean[: len(links)] = [value for _, value in links]
     place = {name: i for i, name in enumerate(spec.sources)}
+    base, y = np.ascontiguousarray(base), np.ascontiguousarray(kept.y[:, last])
+    alike = spec.noise == "normal" and not (spec.errors or spec.sources or len(incomplete))
     return Rows(
-        np.ascontiguousarray(base),
-        np.ascontiguousarray(kept.y[:, last]),
+        base,
+        y,
         np.ascontiguousarray(kept.sigma) if spec.errors else np.zeros(n),
         np.array([place.get(str(s), 0) for s in kept.source], dtype=np.int64),
         mean,
         incomplete.astype(np.int64),
         latent[incomplete].astype(np.int64),
         slope[incomplete],
+        base.T @ base if alike else np.empty((0, 0)),
+        base.T @ (y - base @ mean) if alike else np.empty(0),
+        float(more),
     )
 
 
@@ -319,4 +340,7 @@ def _complete(rows: Rows) -> Rows:
         rows.incomplete[:0],
         rows.latent[:0],
         rows.slope[:0],
+        rows.gram,
+        rows.cross,
+        rows.more,
     )
