@@ -18,19 +18,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 from claude_pymc.joint.laplace import Rows, climb, gradient, plain, weigh, workspace
 from claude_pymc.joint.mixture import Mixture
-from claude_pymc.joint.tiles import solve_transposed
+from claude_pymc.joint.noise import LOG_2PI
 from claude_pymc.joint.priors import FLOOR, ShrinkagePrior
 from claude_pymc.joint.scales import Scales, scales_of
 from claude_pymc.joint.spec import VARYING, JointGaussian
+from claude_pymc.joint.tiles import solve_transposed
 from claude_pymc.tables.kept import KeptRows
 
 REPEATS = 4  # draws behind each estimate where noise is not normal
+SCALES = ("low", "high", "offset", "weight", "half", "frequency")
+LEAST = -80.0  # log prior sd
 EXPLORED = 250  # unknowns up to which walkers are affordable
 
 
@@ -57,6 +61,24 @@ class Cheap:
     def coupled(self) -> bool:
         """Say whether primary values speak of the cheaper targets' parameters."""
         return len(self.offset) > 1 or self.centre.shape[1] > 0
+
+
+class Layout(NamedTuple):
+    """What theta means: log noises, log nu, log scales, z of lengths; and their normal priors."""
+
+    mean: np.ndarray  # (dim)
+    sd: np.ndarray
+    n_sources: int
+    first: int  # position of the first log scale
+    n_links: int
+    linkage_sd: float
+    varying_at: int  # position of the log scale of what varies the linkage
+    low: np.ndarray  # as in `Scales`
+    high: np.ndarray
+    offset: np.ndarray
+    weight: np.ndarray
+    half: np.ndarray
+    frequency: np.ndarray
 
 
 def own_scales(spec: JointGaussian) -> tuple[Scales, np.ndarray, np.ndarray]:
@@ -101,47 +123,44 @@ class PrimaryPosterior:
         self.n_sources = max(len(spec.sources), 1)
         self.student = spec.noise == "student"
         self.n_links = sum(j == len(spec.design.targets) - 1 for j, *_ in spec.links)
-        self.fixed = np.concatenate(
-            [np.full(self.n_links, math.log(prior.linkage_sd)), np.zeros(len(spec.varying))]
+        names = [group.split(": ", 1)[1] for group in self.scales.groups]
+        noises, students = [1.0] * self.n_sources, [1.0] * self.student
+        first = self.n_sources + self.student
+        self.layout = Layout(
+            np.concatenate(
+                [
+                    np.multiply(noises, math.log(prior.noise)),
+                    np.multiply(students, math.log(prior.freedom)),
+                    self.scales.mean,
+                ]
+            ),
+            np.concatenate(
+                [
+                    np.multiply(noises, prior.noise_log_sd),
+                    np.multiply(students, prior.freedom_log_sd),
+                    self.scales.sd,
+                ]
+            ),
+            self.n_sources,
+            first,
+            self.n_links,
+            prior.linkage_sd,
+            first + names.index(VARYING) if spec.varying else -1,
+            *(getattr(self.scales, name) for name in SCALES),
         )
-        n_scales = len(self.scales.mean)
-        self.mean = np.concatenate(
-            [
-                np.full(self.n_sources, math.log(prior.noise)),
-                np.full(int(self.student), math.log(prior.freedom)),
-                self.scales.mean,
-            ]
-        )
-        self.sd = np.concatenate(
-            [
-                np.full(self.n_sources, prior.noise_log_sd),
-                np.full(int(self.student), prior.freedom_log_sd),
-                self.scales.sd,
-            ]
-        )
-        self.dims = len(self.mean)
-        self.varying_at = self.dims - n_scales
-        if spec.varying:
-            names = [g.split(": ", 1)[1] for g in self.scales.groups]
-            self.varying_at += names.index(VARYING)
+        self.dims = len(self.layout.mean)
+        self.middle = cheap.offset.mean(axis=0)
         self.q = len(self.rows.mean)
         self.m = cheap.centre.shape[1]
         self.exploring = self.q + self.m <= EXPLORED
-        self.wide = Mixture(np.ones(1), self.mean[None], np.diag(self.sd)[None])
+        self.wide = Mixture(np.ones(1), self.layout.mean[None], np.diag(self.layout.sd)[None])
 
     def starts(self, number: int, rng: np.random.Generator) -> np.ndarray:
         """Points from which modes are looked for."""
-        starts = self.mean + self.sd * rng.standard_normal((number, self.dims))
+        starts = rng.normal(self.layout.mean, self.layout.sd, (number, self.dims))
         n = self.n_sources
         starts[:, :n] = rng.uniform(math.log(1e-3), 0.0, (number, n))
         return starts
-
-    def log_tau(self, theta: np.ndarray, offset: np.ndarray) -> np.ndarray:
-        """Log prior sds of all coefficients (..., entry); ``offset`` comes from cheaper targets."""
-        hyper = theta[..., self.n_sources + self.student :]
-        fixed = np.broadcast_to(self.fixed, (*theta.shape[:-1], len(self.fixed))).copy()
-        fixed[..., self.n_links :] = theta[..., [self.varying_at] * len(self.spec.varying)]
-        return np.concatenate([fixed, self.scales.log_sd(hyper) + offset], axis=-1)
 
     def noise(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Sigma (..., source) and degrees of freedom (...), zero for normal noise."""
@@ -149,32 +168,11 @@ class PrimaryPosterior:
         nu = np.exp(theta[..., self.n_sources]) if self.student else np.zeros(theta.shape[:-1])
         return sigma, nu
 
-    def log_prior(self, theta: np.ndarray) -> np.ndarray:
-        """Log prior density of points (..., dim)."""
-        z = (theta - self.mean) / self.sd
-        norm = np.log(self.sd).sum() + 0.5 * self.dims * math.log(2 * math.pi)
-        return np.asarray(-0.5 * np.square(z).sum(axis=-1) - norm)
-
     def evaluate(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Log density given the complete rows, by Laplace, and its gradient at one point."""
-        rows, offset = self.complete, self.cheap.offset.mean(axis=0)
-        tau = np.exp(self.log_tau(theta, offset))
-        sigma, nu = self.noise(theta)
-        g_tau, g_noise = np.empty(self.q), np.empty(len(rows.y) + 1)
-        value = _evaluate(rows, tau, sigma, float(nu), g_tau, g_noise)
-        if not np.isfinite(value):
-            return -np.inf, np.full(self.dims, np.nan)
-        slope = -(theta - self.mean) / self.sd**2
-        own = g_tau[self.n_links + len(self.spec.varying) :]
-        n = self.n_sources
-        by_source = np.bincount(rows.source, g_noise[:-1], n)
-        slope[:n] += by_source * (1.0 - FLOOR / sigma)
-        if self.student:
-            slope[n] += g_noise[-1]
-        slope[n + self.student :] += self.scales.pulled(theta[n + self.student :], own)
-        if self.spec.varying:
-            slope[self.varying_at] += g_tau[self.n_links : -len(own) or None].sum()
-        return value + float(self.log_prior(theta)), slope
+        slope = np.empty(self.dims)
+        value = _evaluate(theta, self.layout, self.complete, self.middle, slope)
+        return float(value), slope
 
     def batch(self, theta: np.ndarray) -> np.ndarray:
         """Log density of points (point, dim), by Laplace."""
@@ -193,101 +191,157 @@ class PrimaryPosterior:
     def _run(
         self, theta: np.ndarray, rng: np.random.Generator, repeats: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        cheap = self.cheap
-        most = max(len(cheap.offset), len(cheap.centre))
-        which = rng.integers(most, size=len(theta))
-        offset = cheap.offset[which % len(cheap.offset)]
-        with np.errstate(over="ignore", under="ignore"):
-            tau = np.exp(np.maximum(self.log_tau(theta, offset), -80.0))
-            sigma, nu = self.noise(theta)
-        z = np.zeros((len(theta), self.q + self.m))
-        normal = rng.standard_normal((len(theta), repeats, self.q + self.m))
+        cheap, size = self.cheap, self.q + self.m
+        which = rng.integers(max(len(cheap.offset), len(cheap.centre)), size=len(theta))
+        place = which % len(cheap.centre)
+        z, tau = np.zeros((len(theta), size)), np.empty((len(theta), self.q))
+        normal = rng.standard_normal((len(theta), repeats, size))
         values = np.empty(len(theta))
         _evaluate_all(
+            np.ascontiguousarray(theta),
+            self.layout,
             self.rows,
-            tau,
-            sigma,
-            nu,
-            which % len(cheap.centre),
+            cheap.offset,
+            which % len(cheap.offset),
             cheap.centre,
             cheap.spread,
+            place,
             z,
+            tau,
             normal,
             rng.uniform(size=len(theta)),
             values,
         )
         free = self.rows.mean + tau * z[:, : self.q]
-        place = which % len(cheap.centre)
         missing = cheap.centre[place] + np.einsum(
             "gij,gj->gi", cheap.spread[place], z[:, self.q :]
         )
         entries = np.hstack([free, missing, which[:, None]])
-        return values + self.log_prior(theta), entries
+        return values, entries
+
+
+@njit(cache=True, error_model="numpy")
+def _unpack(
+    theta: np.ndarray,
+    layout: Layout,
+    offset: np.ndarray,
+    tau: np.ndarray,
+    sigma: np.ndarray,
+) -> tuple[float, float]:
+    """Prior sds of the coefficients and noise by source; log prior density and nu."""
+    n, groups = len(sigma), layout.weight.shape[1]
+    first, fixed = layout.first, len(tau) - len(layout.offset)
+    value, nu = 0.0, 0.0
+    for i in range(len(theta)):
+        z = (theta[i] - layout.mean[i]) / layout.sd[i]
+        value -= 0.5 * (z * z + LOG_2PI) + math.log(layout.sd[i])
+    for i in range(n):
+        sigma[i] = FLOOR + math.exp(theta[i])
+    if first > n:
+        nu = math.exp(theta[n])
+    for e in range(fixed):
+        tau[e] = layout.linkage_sd if e < layout.n_links else math.exp(theta[layout.varying_at])
+    length = np.empty(len(layout.low))
+    for i in range(len(length)):
+        length[i] = _log_length(theta[first + groups + i], layout.low[i], layout.high[i])
+    for e in range(len(layout.offset)):
+        log_sd = layout.offset[e] + offset[e]
+        for g in range(groups):
+            log_sd += layout.weight[e, g] * theta[first + g]
+        for i in range(len(length)):
+            log_sd += 0.5 * layout.half[e, i] * length[i]
+            log_sd -= 0.25 * layout.frequency[e, i] * math.exp(2.0 * length[i])
+        tau[fixed + e] = math.exp(max(log_sd, LEAST))
+    return value, nu
+
+
+@njit(cache=True, error_model="numpy")
+def _log_length(z: float, low: float, high: float) -> float:
+    """Logarithm of a length, uniform between both ends for z ~ N(0, 1)."""
+    return low + (high - low) * 0.5 * (1.0 + math.erf(z / math.sqrt(2.0)))
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def _evaluate(
-    rows: Rows,
-    tau: np.ndarray,
-    sigma: np.ndarray,
-    nu: float,
-    g_tau: np.ndarray,
-    g_noise: np.ndarray,
+    theta: np.ndarray, layout: Layout, rows: Rows, offset: np.ndarray, slope: np.ndarray
 ) -> float:
-    """Laplace approximation and its slopes, for complete rows."""
-    jacobian, root, found = workspace(len(tau), len(rows.y))
-    z, empty, none = np.zeros(len(tau)), np.empty(0), np.empty((0, 0))
+    """Laplace approximation and its gradient, for complete rows."""
+    q, n, first = len(rows.mean), len(rows.y), layout.first
+    tau, sigma = np.empty(q), np.empty(layout.n_sources)
+    prior, nu = _unpack(theta, layout, offset, tau, sigma)
+    jacobian, root, found = workspace(q, n)
+    z, empty, none = np.zeros(q), np.empty(0), np.empty((0, 0))
+    g_tau, g_noise, g_sigma = np.empty(q), np.zeros(n + 1), np.zeros(len(sigma))
     if len(rows.gram):
-        g_noise[:] = 0.0
-        return plain(rows, tau, sigma[0], z, root, g_tau, g_noise[:1])
-    by_row = sigma[rows.source]
-    value = climb(rows, tau, by_row, nu, empty, none, z, jacobian, root, found)
-    if value > -np.inf:
-        gradient(rows, tau, by_row, nu, z, jacobian, root, found, g_tau, g_noise)
-    return value
+        value = plain(rows, tau, sigma[0], z, root, g_tau, g_sigma)
+    else:
+        by_row = sigma[rows.source]
+        value = climb(rows, tau, by_row, nu, empty, none, z, jacobian, root, found)
+        if value > -np.inf:
+            gradient(rows, tau, by_row, nu, z, jacobian, root, found, g_tau, g_noise)
+        for i in range(n):
+            g_sigma[rows.source[i]] += g_noise[i]
+    if not value > -np.inf:
+        slope[:] = np.nan
+        return -np.inf
+    for i in range(len(theta)):
+        slope[i] = -(theta[i] - layout.mean[i]) / layout.sd[i] ** 2
+    for i in range(len(sigma)):
+        slope[i] += g_sigma[i] * (1.0 - FLOOR / sigma[i])
+    if first > len(sigma):
+        slope[len(sigma)] += g_noise[n]
+    fixed, groups = q - len(layout.offset), layout.weight.shape[1]
+    for e in range(layout.n_links, fixed):
+        slope[layout.varying_at] += g_tau[e]
+    for i in range(len(layout.low)):
+        at = first + groups + i
+        square = math.exp(2.0 * _log_length(theta[at], layout.low[i], layout.high[i]))
+        pull = 0.0
+        for e in range(len(layout.offset)):
+            steep = layout.half[e, i] - layout.frequency[e, i] * square
+            pull += 0.5 * steep * g_tau[fixed + e]
+        density = math.exp(-0.5 * (theta[at] ** 2 + LOG_2PI))
+        slope[at] += (layout.high[i] - layout.low[i]) * density * pull
+    for g in range(groups):
+        for e in range(len(layout.offset)):
+            slope[first + g] += layout.weight[e, g] * g_tau[fixed + e]
+    return value + prior
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def _evaluate_all(
+    theta: np.ndarray,
+    layout: Layout,
     rows: Rows,
-    tau: np.ndarray,
-    sigma: np.ndarray,
-    nu: np.ndarray,
-    which: np.ndarray,
+    offset: np.ndarray,
+    at: np.ndarray,
     centre: np.ndarray,
     spread: np.ndarray,
+    place: np.ndarray,
     z: np.ndarray,
+    tau: np.ndarray,
     normal: np.ndarray,
     uniform: np.ndarray,
     values: np.ndarray,
 ) -> None:
     """Laplace approximations at many points, or estimates with draws where ``normal`` has any."""
     jacobian, root, found = workspace(z.shape[1], len(rows.y))
-    nothing = np.empty(0)
-    for i in range(len(tau)):
+    nothing, sigma = np.empty(0), np.empty(layout.n_sources)
+    for i in range(len(theta)):
+        prior, nu = _unpack(theta[i], layout, offset[at[i]], tau[i], sigma)
         if len(rows.gram):
-            values[i] = plain(rows, tau[i], sigma[i, 0], z[i], root, nothing, nothing)
+            values[i] = prior + plain(rows, tau[i], sigma[0], z[i], root, nothing, nothing)
             if normal.shape[1]:
                 solve_transposed(root, normal[i, 0])
                 z[i] += normal[i, 0]
             continue
-        by_row, g = sigma[i][rows.source], which[i]
-        values[i] = climb(
-            rows, tau[i], by_row, nu[i], centre[g], spread[g], z[i], jacobian, root, found
-        )
+        by_row, m, s = sigma[rows.source], centre[place[i]], spread[place[i]]
+        values[i] = climb(rows, tau[i], by_row, nu, m, s, z[i], jacobian, root, found)
         if values[i] > -np.inf and normal.shape[1]:
             values[i] = weigh(
-                rows,
-                tau[i],
-                by_row,
-                nu[i],
-                centre[g],
-                spread[g],
-                z[i],
-                root,
-                normal[i],
-                uniform[i],
+                rows, tau[i], by_row, nu, m, s, z[i], root, normal[i], uniform[i]
             )
+        values[i] += prior
 
 
 def _rows(spec: JointGaussian, kept: KeptRows, cheap: Cheap, more: float) -> Rows:
