@@ -19,6 +19,7 @@ from claude_pymc.errors import StudyError
 from claude_pymc.joint.priors import Prior, prior_from_dict
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.tables.bases import BASES, basis_from_dict
+from claude_pymc.tables.categories import categories_of
 from claude_pymc.tables.design import Design
 from claude_pymc.tables.table import Table
 
@@ -40,7 +41,7 @@ KEYS: dict[str, tuple[str, ...]] = {
         "wants",
         "rules",
     ),
-    "data": ("file", "descriptors", "targets", "labels", "source"),
+    "data": ("file", "descriptors", "categories", "targets", "labels", "source"),
     "basis": ("kind", "degree", "order", "exponents"),
     "objective": ("maximize", "minimize", "reach", "value"),
 }
@@ -58,13 +59,15 @@ class Study:
         Column with the names of rows.
     file : str or None
         Shipped data set of the study.
+    categories : dict of descriptor to tuple of str
+        Descriptors that hold text; an empty tuple: the categories are those of the rows.
     units, transforms, quantities : dict of str to str
     basis : dict
         ``kind`` and its parameters.
     corrections : dict of target to list of terms
     bounds : dict of descriptor to (low, high)
         Ranges of the descriptors, where the rows do not span the candidates.
-    candidates : dict of descriptor to (low, high, number)
+    candidates : dict of descriptor to (low, high, number), or to categories
         Mesh of candidates; empty: the rows of the table.
     prior : Prior
     likelihood : "conditional" or "joint"
@@ -88,12 +91,13 @@ class Study:
     description: str = ""
     labels: str | None = None
     file: str | None = None
+    categories: dict[str, tuple[str, ...]] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     transforms: dict[str, str] = field(default_factory=dict)
     quantities: dict[str, str] = field(default_factory=dict)
     corrections: dict[str, Any] = field(default_factory=dict)
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
-    candidates: dict[str, tuple[float, float, int]] = field(default_factory=dict)
+    candidates: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     wants: dict[str, int] = field(default_factory=dict)
     rules: dict[str, str] = field(default_factory=dict)
     likelihood: str = "conditional"
@@ -153,7 +157,8 @@ class Study:
             _known_keys(content.get(section, {}), allowed, f"[{section}]")
         for section in ("bounds", "candidates"):
             _known_keys(content.get(section, {}), data["descriptors"], f"[{section}]")
-        _check_values(content)
+        categories = _categories(data)
+        _check_values(content, categories)
         return cls(
             title=str(content.get("title", "Untitled study")),
             description=str(content.get("description", "")).strip(),
@@ -161,6 +166,7 @@ class Study:
             targets=tuple(data["targets"]),
             labels=data.get("labels"),
             file=data.get("file"),
+            categories=categories,
             basis={"kind": "polynomial", **content.get("basis", {})},
             prior=prior_from_dict({"kind": "shrinkage", **content.get("prior", {})}),
             objective=_objective(content.get("objective", {}), data["targets"]),
@@ -186,13 +192,17 @@ class Study:
                     "give the path of a CSV file",
                 )
             path = shipped("data", Path(self.file).stem, ".csv")
-        return Table.from_csv(path, self.descriptors, self.targets, self.labels, self.units)
+        return Table.from_csv(
+            path, self.descriptors, self.targets, self.labels, self.units, self.categories
+        )
 
     def pool(self, table: Table) -> Any:
         """Candidates of the study: its mesh, or the rows of the table."""
         if not self.candidates:
             return table
         axes = {d: self.candidates.get(d) for d in self.descriptors}
+        texts = categories_of(table.descriptors)
+        axes = {d: axis or texts.get(d) for d, axis in axes.items()}
         lacking = [d for d, axis in axes.items() if axis is None]
         if lacking:
             raise StudyError(
@@ -201,7 +211,8 @@ class Study:
                 "a mesh needs all descriptors",
                 f"add {lacking[0]} = [low, high, number]",
             )
-        return mesh(**{d: np.linspace(a[0], a[1], int(a[2])) for d, a in axes.items() if a})
+        found = {d: a for d, a in axes.items() if a}
+        return mesh(**{d: a if d in texts else np.linspace(*a) for d, a in found.items()})
 
     def spec(self, table: Table) -> JointGaussian:
         """Declare the model, with the scaling taken from the rows."""
@@ -220,6 +231,20 @@ class Study:
             missing_descriptors=self.likelihood == "joint",
         )
         return JointGaussian(design, self.prior, self.likelihood)
+
+
+def _categories(data: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Read which descriptors hold text, from a list of them or a section with their categories."""
+    given = data.get("categories", {})
+    if not isinstance(given, list | dict) or not _is_texts(list(given)):
+        raise _wrong_type("categories in [data]", "a list of descriptors that hold text", given)
+    _known_keys(given, data["descriptors"], "categories in [data]")
+    if isinstance(given, list):
+        return {name: () for name in given}
+    for name, texts in given.items():
+        if not _is_texts(texts):
+            raise _wrong_type(f"{name} in [data.categories]", "a list of categories", texts)
+    return {name: tuple(texts) for name, texts in given.items()}
 
 
 def _objective(content: Mapping[str, Any], targets: list[str]) -> Objective:
@@ -249,6 +274,10 @@ def _objective(content: Mapping[str, Any], targets: list[str]) -> Objective:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
 def _is_count(value: object, least: int) -> bool:
@@ -282,12 +311,14 @@ VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
 }
 
 
-def _check_values(content: Mapping[str, Any]) -> None:
+def _check_values(content: Mapping[str, Any], categories: Mapping[str, Any]) -> None:
     """Refuse values of a wrong type, before anything is computed from them."""
     for section, (expected, fits) in VALUES.items():
         for key, value in content.get(section, {}).items():
-            if not fits(value):
-                raise _wrong_type(f"{key} in [{section}]", expected, value)
+            texts = section == "candidates" and key in categories
+            if not (_is_texts(value) if texts else fits(value)):
+                wanted = "a list of categories" if texts else expected
+                raise _wrong_type(f"{key} in [{section}]", wanted, value)
     if not isinstance(content.get("likelihood", ""), str):
         raise _wrong_type("likelihood", "a text", content["likelihood"])
     for section, key in (
@@ -301,7 +332,7 @@ def _check_values(content: Mapping[str, Any]) -> None:
             raise _wrong_type(f"{key} in [{section}]", "a text", value)
 
 
-def _known_keys(content: Mapping[str, Any], known: Any, where: str) -> None:
+def _known_keys(content: Any, known: Any, where: str) -> None:
     """Refuse an unknown key and name the nearest known one."""
     for key in content:
         if key not in known:

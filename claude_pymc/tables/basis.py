@@ -37,7 +37,11 @@ class Basis:
     exponents: Orders | None = None
 
     kind: ClassVar[str] = ""
-    domain: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+
+    @property
+    def domain(self) -> tuple[float, float]:
+        """What the bounds of a descriptor are mapped to."""
+        return (-1.0, 1.0)
 
     def __post_init__(self) -> None:
         """Freeze explicit exponents and refuse repeated terms."""
@@ -203,7 +207,11 @@ class Sine(Basis):
     order: int = 1
 
     kind: ClassVar[str] = "sine"
-    domain: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    @property
+    def domain(self) -> tuple[float, float]:
+        """The unit interval: one period."""
+        return (0.0, 1.0)
 
     def __post_init__(self) -> None:
         """Check the order."""
