@@ -7,6 +7,7 @@ f_n(x) = x^n; `Sine` has f_0 = 1, f_n(x) = sin(2 pi n x) (Harashima et al. 2025,
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -42,6 +43,11 @@ class Basis:
     def domain(self) -> tuple[float, float]:
         """What the bounds of a descriptor are mapped to."""
         return (-1.0, 1.0)
+
+    @property
+    def reach(self) -> float:
+        """How far from the middle of its bounds, in half widths, a descriptor may lie."""
+        return math.inf
 
     def __post_init__(self) -> None:
         """Freeze explicit exponents and refuse repeated terms."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,7 @@ from claude_pymc.tables.corrections import (
     per_target,
 )
 from claude_pymc.tables.design_checks import (
+    refuse_beyond,
     refuse_identical_columns,
     refuse_names,
     refuse_quantities,
@@ -261,6 +263,13 @@ class Design:
         if not self.missing_descriptors and np.isnan(x).any():
             name_missing(lacking(self.basis, self.active, x, y), self.descriptors, labels)
 
+    def refuse_beyond(self, x: np.ndarray, labels: tuple[str, ...] = ()) -> None:
+        """Refuse rows (row, descriptor) where the functions of the basis no longer hold."""
+        if math.isfinite(self.basis.reach):
+            n = len(self.descriptors) - len(self.categories)
+            bounds = self.bounds or (self.basis.domain,) * n
+            refuse_beyond(x[:, :n], self.descriptors, bounds, self.basis, labels)
+
     def usable(self, x: np.ndarray) -> np.ndarray:
         """Boolean (row, target): True where no descriptor that the target uses is missing."""
         needed = needed_descriptors(self.basis, self.active, len(self.descriptors))
@@ -286,6 +295,7 @@ class Design:
                 f"one column is needed for each of {list(self.descriptors)}",
                 "reshape the array",
             )
+        self.refuse_beyond(u)
         if self.bounds:
             low, high = np.array(self.bounds).T
             start, end = self.basis.domain

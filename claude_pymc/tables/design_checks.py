@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from claude_pymc.errors import DesignError
+from claude_pymc.errors import DesignError, TableError
+from claude_pymc.tables.basis import Basis
 from claude_pymc.tables.scaling import TRANSFORMS
 
 Names = tuple[str, ...]
@@ -78,6 +79,43 @@ def refuse_quantities(
                 "targets of one quantity share location and scale, a logarithm does not fit",
                 "transform all of them, or name different quantities",
             )
+
+
+def refuse_beyond(
+    x: np.ndarray,
+    descriptors: Names,
+    bounds: tuple[tuple[float, float], ...],
+    basis: Basis,
+    labels: Names,
+) -> None:
+    """Refuse rows x (row, descriptor) that lie farther out than the basis reaches.
+
+    A descriptor that enters linearly alone may have any value.
+    """
+    low, high = np.array(bounds).T
+    half = (high - low) / 2
+    far = np.nan_to_num(np.abs(x - (low + high) / 2) / half)
+    if not (far > (1 + 1e-9) * basis.reach).any():
+        return
+    far[:, np.array(basis.orders(len(descriptors)))[:, : len(half)].max(axis=0) < 2] = 0.0
+    outside = far > (1 + 1e-9) * basis.reach
+    if not outside.any():
+        return
+    row, j = np.unravel_index(int(far.argmax()), far.shape)
+    name, value, margin = descriptors[j], x[row, j], (basis.reach - 1) * half[j]
+    label = f" ({labels[row]})" if labels else ""
+    wide = f"({min(low[j], value):g}, {max(high[j], value):g})"
+    raise TableError(
+        f"{name!r} between {low[j] - margin:g} and {high[j] + margin:g}, where the functions of "
+        f"the basis hold (bounds {low[j]:g} .. {high[j]:g})",
+        f"{value:g} in row {row}{label}, {(far[row, j] - 1) * half[j]:g} beyond the bounds or "
+        f"{far[row, j] - 1:.2g} half widths; {outside.any(axis=1).sum()} of {len(x)} rows lie "
+        "too far out",
+        "the design was made from rows or bounds that do not cover these, and its functions end "
+        "there: they say nothing of what lies beyond",
+        f"make the design with wider bounds, bounds={{{name!r}: {wide}}} in Design.from_table or "
+        "Design.from_bounds ([bounds] in a study), and fit again; or leave these rows out",
+    )
 
 
 def refuse_identical_columns(

@@ -52,6 +52,11 @@ class Indicated(Basis):
         """Domain of the basis of the numbers."""
         return self.basis.domain
 
+    @property
+    def reach(self) -> float:
+        """Reach of the basis of the numbers."""
+        return self.basis.reach
+
     def orders(self, n_descriptors: int) -> Orders:
         """Orders of the basis; indicator m of a descriptor has order m + 1 in it."""
         k = len(self.categories)

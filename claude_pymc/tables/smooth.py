@@ -155,7 +155,9 @@ class HSGP(Additive):
     two kernels, with one amplitude and the lengths of its descriptors.
 
     Within that range mean and sd of the process differ from those of the exact one by less than 2 %
-    of its prior sd inside the bounds.
+    of its prior sd inside the bounds. Beyond them the difference grows, for the longest lengths
+    to 15 % at a third of the way to the boundary. Rows farther out are refused: at the boundary
+    all features vanish, and the prior sd with them.
 
     Source: Solin, Särkkä, Stat. Comput. 30, 419 (2020); Riutort-Mayol et al., Stat. Comput. 33, 17
     (2023).
@@ -220,6 +222,11 @@ class HSGP(Additive):
         """Largest length that does not feel the boundary; bounds are 2 apart."""
         return (self.boundary - 1.0) / LONG
 
+    @property
+    def reach(self) -> float:
+        """A third of the way from the bounds to the boundary, at which all features vanish."""
+        return 1.0 + (self.boundary - 1.0) / 3.0
+
     def kernel(self, descriptors: Sequence[str]) -> Kernel:
         """Lengths, and frequencies of the terms."""
         orders = np.array(self.orders(len(descriptors)))
@@ -250,6 +257,9 @@ class HSGP(Additive):
 class Spline(Additive):
     """Cubic B-splines on equidistant knots, beside constant and linear terms.
 
+    Beyond the bounds splines are constant, and rows farther out than a tenth of the range are
+    refused.
+
     Parameters
     ----------
     exponents : list of list of int, optional
@@ -272,6 +282,11 @@ class Spline(Additive):
         """Check the order."""
         super().__post_init__()
         check_whole("order", self.order, 4)
+
+    @property
+    def reach(self) -> float:
+        """A tenth of the range beyond the bounds."""
+        return 1.2
 
     def _univariate(self, u: np.ndarray, highest: int) -> np.ndarray:
         from scipy.interpolate import BSpline

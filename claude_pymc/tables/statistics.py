@@ -367,6 +367,7 @@ def _columns_of(table: Table, design: Design) -> tuple[np.ndarray, np.ndarray]:
         for name in known:
             y[:, design.targets.index(name)] = table.y[:, table.targets.index(name)]
     design.refuse_missing(x, y, table.labels)
+    design.refuse_beyond(x, table.labels)
     return x, y
 
 
