@@ -12,7 +12,7 @@ from claude_pymc.tables.basis import Basis
 from claude_pymc.tables.scaling import TRANSFORMS
 
 Names = tuple[str, ...]
-CHUNK = 65536
+CHUNK = 8192
 # Columns of the tables that predictions and proposals write.
 RESERVED = set("label target rank candidate mean std lower90 upper90 rule score".split())
 

@@ -19,6 +19,7 @@ import numpy as np
 from claude_pymc.errors import DesignError, TableError
 from claude_pymc.tables.basis import Basis, Kernel, Orders
 from claude_pymc.tables.categories import Category, Names, categories_of
+from claude_pymc.tables.memory import refuse_many_terms
 
 TAKEN = ("constant", "ratio", "all")  # names of groups that a descriptor may not have
 
@@ -57,8 +58,14 @@ class Indicated(Basis):
         """Reach of the basis of the numbers."""
         return self.basis.reach
 
+    def count(self, n_descriptors: int) -> int:
+        """Count the terms of the basis and the categories."""
+        more = sum(len(names) for _, names in self.categories)
+        return self.basis.count(n_descriptors - len(self.categories)) + more
+
     def orders(self, n_descriptors: int) -> Orders:
         """Orders of the basis; indicator m of a descriptor has order m + 1 in it."""
+        refuse_many_terms(self.count(n_descriptors), n_descriptors, self.basis.kind)
         k = len(self.categories)
         found = [(*term, *(0,) * k) for term in self.basis.orders(n_descriptors - k)]
         for j, (_, names) in enumerate(self.categories):

@@ -106,6 +106,13 @@ class Additive(Basis):
             "interactions": [list(pair) for pair in self.interactions],
         }
 
+    def _default_count(self, n_descriptors: int) -> int:
+        most = self.order**2 + 1
+        pairs = most  # of many functions: at least as many as there are, far too many anyway
+        if self.order < 10000:
+            pairs = sum(min(self.order, math.isqrt(most - a * a)) for a in range(1, self.order + 1))
+        return 1 + n_descriptors * (self.order + 1) + pairs * len(self.interactions)
+
     def _default_orders(self, n_descriptors: int) -> Orders:
         beyond = [pair for pair in self.interactions if pair[1] >= n_descriptors]
         if beyond:
