@@ -158,7 +158,7 @@ def read_candidates(path: Path, study: Study, post: JointPosterior, every: bool)
 
     ``every`` descriptor is needed, or those without which no target is predicted.
     """
-    cells = read_cells(path)
+    cells, _ = study.described(read_cells(path), path.name)
     for target in post.targets:
         if target not in cells.columns:
             cells = cells.assign(**{target: ""})

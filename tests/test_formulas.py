@@ -41,7 +41,8 @@ def test_formulas_that_can_be_read(text, amounts):
 @pytest.mark.parametrize(
     ("text", "got", "cause"),
     [
-        ("", "got '', at character 1, the end", "no element"),
+        ("", "got ''\n", "an empty cell"),
+        ("2", "got '2', at character 2, the end", "no element"),
         ("Xx2O3", "character 1 ('X')", "there is no element 'Xx'"),
         ("NACL", "character 2 ('A')", "no element 'A'"),
         ("fe2o3", "character 1 ('f')", "a symbol without its capital"),

@@ -144,7 +144,7 @@ def formula_descriptors(
 def _parsed(text: Any, where: str) -> dict[str, float]:
     """Read a formula; ``where`` says where it stands."""
     try:
-        if not isinstance(text, str):
+        if not isinstance(text, str) or not text.strip():
             raise _Fault(
                 None,
                 "an empty cell, or the formula NaN (sodium nitride) read as a missing value",

@@ -121,14 +121,14 @@ def with_categories(
     found = []
     for name in descriptors:
         if name in known:
-            at = _places(frame, (name,), source)[0]
+            at = column_places(frame, (name,), source)[0]
             texts = known[name] or sorted(set(texts_of(frame.iloc[:, at])) - {""})
             name = Category(name, texts)
         found.append(name)
     return tuple(found)
 
 
-def _places(frame: pd.DataFrame, columns: tuple[str, ...], source: str) -> list[int]:
+def column_places(frame: pd.DataFrame, columns: tuple[str, ...], source: str) -> list[int]:
     """Positions of the named columns, each of which must be there once."""
     names = [str(name) for name in frame.columns]
     for column in columns:
@@ -153,9 +153,11 @@ def numeric_columns(
     A column whose name is a `Category` becomes positions among its categories. An error names a
     cell by the index of the frame, which counts what ``row`` says.
     """
-    raw = frame = frame.iloc[:, _places(frame, columns, source)]
+    raw = frame = frame.iloc[:, column_places(frame, columns, source)]
     if frame.attrs.get("decimal comma"):
-        frame = _decimal_comma_to_point(frame, source)
+        text = [cells.dtype.kind not in "fiu" for _, cells in frame.items()]
+        frame = frame.copy()
+        frame.loc[:, text] = _decimal_comma_to_point(frame.loc[:, text], source)
     values = np.empty((len(frame), len(columns)))
     for j, column in enumerate(columns):
         cells = frame.iloc[:, j]
