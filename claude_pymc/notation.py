@@ -36,6 +36,13 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "precision_yy": (TARGET, TARGET_BIS),
     "precision_yx": (TARGET, BASIS),
 }
+# Where rows are needed one by one also: what varies the linkage, degrees of freedom of Student-t
+# noise, noise by source, each of the primary target.
+ROW_PARAMETERS: dict[str, tuple[str, ...]] = {
+    "varying": ("varying_term",),
+    "freedom": (),
+    "source_sigma": ("source",),
+}
 # Under the likelihood "joint" also, over descriptors and targets z = (x, y): mean and covariance,
 # computed after sampling from the columns of all variables.
 JOINT_PARAMETERS: dict[str, tuple[str, ...]] = {

@@ -35,7 +35,16 @@ KEYS: dict[str, tuple[str, ...]] = {
     ),
     "descriptors": ("formula", "properties", "statistics"),
     "data": ("file", "descriptors", "categories", "targets", "labels", "source"),
-    "basis": ("kind", "degree", "order", "exponents", "boundary", "lengths", "interactions"),
+    "basis": (
+        "kind",
+        "degree",
+        "order",
+        "exponents",
+        "boundary",
+        "lengths",
+        "interactions",
+        "products",
+    ),
     "objective": ("maximize", "minimize", "reach", "value"),
 }
 

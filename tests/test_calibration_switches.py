@@ -17,6 +17,20 @@ SWITCHES = {
 }
 
 
+ROWS = {
+    "varying": {"varying": ["x"]},
+    "student": {"noise": "student"},
+    "errors": {"errors": True},
+    "sources": {"sources": ["north", "south"]},
+    "every-switch": {
+        "varying": ["linear"],
+        "noise": "student",
+        "errors": True,
+        "sources": ["north", "south"],
+    },
+}
+
+
 @pytest.fixture(scope="module")
 def layout():
     """Sixteen rows; half the dear values stand beside cheap ones."""
@@ -24,7 +38,10 @@ def layout():
     y = np.zeros((16, 2))
     y[:10, 1] = np.nan
     y[13:, 0] = np.nan
-    return cp.Table(["x"], TARGETS, rng.uniform(0, 1, (16, 1)), y)
+    sources = ("north", "south") * 8
+    sigma = rng.uniform(0.05, 0.5, 16)
+    x = rng.uniform(0, 1, (16, 1))
+    return cp.Table(["x"], TARGETS, x, y, sigma=sigma, sources=sources)
 
 
 @pytest.mark.parametrize("name", SWITCHES)
@@ -36,4 +53,15 @@ def test_ranks_of_the_truth_are_uniform(name, layout):
     kinds = {quantity.split("[")[0] for quantity in result.quantities}
     assert {"scale", "sigma", "linkage", "corrections"} <= kinds
     assert ("length" in kinds) == name.startswith("hsgp")
+    assert result.rejected(0.01) == []
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_ranks_are_uniform_where_rows_are_needed(name, layout):
+    design = cp.Design.from_bounds({"x": (0.0, 1.0)}, TARGETS, cp.Legendre(degree=3), PAIR)
+    spec = cp.JointGaussian(design, **ROWS[name])
+    result = cp.calibrate(spec, layout, simulations=60, draws=200, chains=1, seed=3)
+    kinds = {quantity.split("[")[0] for quantity in result.quantities}
+    peculiar = {"varying": "varying", "student": "freedom", "sources": "source_sigma"}
+    assert all(peculiar[key] in kinds for key in ROWS[name] if key in peculiar)
     assert result.rejected(0.01) == []

@@ -124,7 +124,7 @@ def cross_validate(
     for fold, rows in enumerate(map(np.sort, parts), 1):
         train = table.without(target, rows)
         train = train.rows(np.isfinite(train.y).any(axis=1))
-        stats = PatternStats.from_table(train, design)
+        stats = PatternStats.from_table(train, design, rows=sampler.spec.needs == "rows")
         first, second = (int(n) for n in streams[fold - 1].generate_state(2))
         idata = sampler.draw(stats, seed=first, draws=draws)
         failed += [f"fold {fold}: {check}" for check in convergence(idata) if not check.passed]

@@ -21,16 +21,19 @@ import numpy as np
 import xarray as xr
 
 from claude_pymc.errors import PosteriorWarning, SpecError
+from claude_pymc.joint.chain import draw_chain, nested
 from claude_pymc.joint.collapsed import CollapsedPosterior
 from claude_pymc.joint.convergence import K_HAT
 from claude_pymc.joint.draws import posterior_dataset, tree_of
 from claude_pymc.joint.importance import Weighted, importance_sample
 from claude_pymc.joint.inputs import arrays_of, data_of
+from claude_pymc.joint.priors import ShrinkagePrior
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.tables.statistics import PatternStats
 
 STARTS = 100
 MOST_DIMS = 15
+MANY = 10  # dimensions beyond which targets are drawn one after the other, if they can be
 SILENT = 1.0  # seconds after which a progress display appears
 
 
@@ -60,6 +63,16 @@ def draw_exact(
     DataTree, str
         The reason is empty if the draws can be trusted.
     """
+    settings = {"draws": draws, "chains": chains, "seed": seed}
+    if chained(spec, stats):
+        with _shown(progress) as stage:
+
+            def cheaper(less: JointGaussian, left: PatternStats) -> tuple[xr.DataTree, str]:
+                stage("cheaper targets")
+                return draw_exact(less, left, **settings)
+
+            tree, found, reason = draw_chain(spec, stats, cheaper, **settings, stage=stage)
+        return tree, reason or _distrust(found, draws * chains)
     rng = np.random.default_rng(seed)
     density = CollapsedPosterior(spec, **arrays_of(spec, stats))
     starts = density.starts(STARTS, rng)
@@ -100,6 +113,30 @@ def _shown(progress: bool) -> Iterator[Callable[[str], None]]:
         later.cancel()
         later.join()
         status.stop()
+
+
+def chained(spec: JointGaussian, stats: PatternStats) -> bool:
+    """Say whether the primary target is drawn given the cheaper ones, not together with them.
+
+    It must be where it needs rows. It may be where each of its rows has all cheaper values, or
+    where rows are kept, and is where that saves many dimensions.
+    """
+    if spec.needs == "rows":
+        return True
+    shrinkage = isinstance(spec.prior, ShrinkagePrior) and spec.likelihood == "conditional"
+    if not shrinkage or len(spec.design.targets) < 2:
+        return False
+    dims = len(spec.columns.links) + len(spec.design.targets) + len(spec.groups + spec.lengths)
+    return dims > MANY and (nested(stats) or (dims > MOST_DIMS and stats.kept is not None))
+
+
+def dims_of(spec: JointGaussian, stats: PatternStats) -> int:
+    """Count the dimensions that importance sampling has to explore at once."""
+    if not chained(spec, stats):
+        return CollapsedPosterior(spec, **arrays_of(spec, stats)).dims
+    own = sum(j == len(spec.design.targets) - 1 for j, _ in spec.groups + spec.lengths)
+    cheap = len(spec.groups) + len(spec.lengths) - own + len(spec.links) + len(spec.design.targets)
+    return max(own + max(len(spec.sources), 1) + (spec.noise == "student"), cheap)
 
 
 def _distrust(found: Weighted, wanted: int) -> str:
@@ -190,8 +227,18 @@ def evidence(
             "an improper prior has no normaliser, so that its evidence could be any number",
             "use ShrinkagePrior or LKJPrior",
         )
+    data = data_of(spec, stats)
+    if chained(spec, stats):
+        tree, reason = draw_exact(
+            spec, stats, draws=draws // 4, chains=4, seed=seed, progress=progress
+        )
+        said = tree.attrs
+        names = ("log_evidence", "log_evidence_se", "k_hat", "importance_ess")
+        if reason:
+            warnings.warn(f"{reason}: the evidence is not reliable", PosteriorWarning, stacklevel=2)
+        return Evidence(*(float(said[name]) for name in names))
     rng = np.random.default_rng(seed)
-    density = CollapsedPosterior(spec, **data_of(spec, stats))
+    density = CollapsedPosterior(spec, **data)
     starts = density.starts(STARTS, rng)
     with _shown(progress) as stage:
         found = importance_sample(density, starts, draws, rng, stage, entries=False)

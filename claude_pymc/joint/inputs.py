@@ -30,6 +30,8 @@ def coords(spec: JointGaussian) -> dict[str, list[str]]:
         "link": [f"{names[j]} <- {names[k]}" for j, k, _ in columns.links],
         "correction": [f"{names[j]}: {columns.terms[b]}" for j, b in columns.entries],
         "group": [f"{design.targets[j]}: {g}" for j, g in spec.groups],
+        "varying_term": list(spec.varying),
+        "source": list(spec.sources),
         "kernel": [f"{design.targets[j]}: {name}" for j, name in spec.lengths],
     }
     if spec.likelihood == "joint":
@@ -47,9 +49,39 @@ def data_of(spec: JointGaussian, stats: PatternStats) -> dict[str, np.ndarray]:
             "the table was condensed with another basis or another scaling",
             "use PatternStats.from_table(table, spec.design)",
         )
+    refuse_rows_lacking(spec, stats)
     _notice_scale(spec, stats)
     _notice_unidentified(spec, stats)
     return arrays_of(spec, stats)
+
+
+def refuse_rows_lacking(spec: JointGaussian, stats: PatternStats) -> None:
+    """Refuse statistics without the rows, errors or sources that the specification needs."""
+    if spec.needs == "statistics":
+        return
+    if stats.kept is None or len(stats.kept) != stats.measured(spec.design.targets[-1]):
+        raise StatisticsError(
+            f"the rows of {spec.design.targets[-1]!r}, which this specification needs",
+            "statistics alone",
+            "sums over rows do not know how noise or linkage vary between them",
+            "use PatternStats.from_table(table, design, rows=True)",
+        )
+    lacking = int(np.isnan(stats.kept.sigma).sum()) if spec.errors else 0
+    if lacking:
+        raise StatisticsError(
+            f"a measurement error for each of {len(stats.kept)} rows",
+            f"none in {lacking} of them",
+            "a table without the column sigma, or with empty cells",
+            "name the column: Table.from_csv(..., sigma=...), or leave errors=True out",
+        )
+    strange = sorted(set(map(str, stats.kept.source)) - set(spec.sources)) if spec.sources else []
+    if strange:
+        raise StatisticsError(
+            f"rows from the sources {list(spec.sources)}",
+            f"{strange[0]!r}",
+            "a typing error, or a laboratory that the specification does not know",
+            "name all sources: JointGaussian(design, sources=[...])",
+        )
 
 
 def arrays_of(spec: JointGaussian, stats: PatternStats) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ from claude_pymc.joint.collapsed_op import collapsed_log_likelihood
 from claude_pymc.joint.inputs import DATA, coords, data_of
 from claude_pymc.joint.ops import pattern_log_likelihood
 from claude_pymc.joint.priors import FLOOR, LKJPrior, ShrinkagePrior
+from claude_pymc.joint.row_model import add_rows, cheaper_arrays
 from claude_pymc.joint.scales import scales_of
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.notation import (
@@ -56,6 +57,8 @@ def build_model(
     >>> [v.name for v in build_model(JointGaussian(design), collapse=True).free_RVs]
     ['log_sigma', 'linkage_free', 'scale']
     """
+    if spec.needs == "rows":
+        return _model_of_rows(spec, stats)
     values = data_of(spec, PatternStats.empty(spec.design) if stats is None else stats)
     with pm.Model(coords=coords(spec)) as model:
         for name in DATA:
@@ -71,6 +74,26 @@ def build_model(
             _declare(spec, linkage, sigma, corrections)
             likelihood = pattern_log_likelihood(linkage, sigma, corrections, *data)
         pm.Potential("log_likelihood", likelihood)
+    return model
+
+
+def _model_of_rows(spec: JointGaussian, stats: PatternStats | None) -> pm.Model:
+    """Model of a specification that needs rows, which are constants of it."""
+    if stats is None:
+        stats = PatternStats.empty(spec.design, rows=True)
+    data_of(spec, stats)
+    assert stats.kept is not None
+    values = cheaper_arrays(stats)
+    with pm.Model(coords=coords(spec)) as model:
+        linkage, sigma, sd = _shrinkage_columns(spec)
+        corrections = _corrections(spec, sd)
+        _declare(spec, linkage, sigma, corrections)
+        likelihood = pattern_log_likelihood(
+            linkage, sigma, corrections, *(pt.constant(values[name]) for name in DATA)
+        )
+        pm.Potential("log_likelihood", likelihood)
+        scale = model.named_vars.get("scale")
+        add_rows(spec, stats.kept, linkage, sigma, corrections, scale)
     return model
 
 

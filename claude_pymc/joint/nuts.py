@@ -36,6 +36,9 @@ class NutsSampler:
         "auto" takes nutpie where it is installed; "numpyro" needs the extra ``jax``.
     collapse : bool
         Sample linkage, noise and scales only; the corrections are drawn exactly given them.
+    stats : PatternStats, optional
+        Of a specification that needs rows: they are part of the model, and the only ones it draws
+        for.
 
     Examples
     --------
@@ -43,7 +46,12 @@ class NutsSampler:
     """
 
     def __init__(
-        self, spec: JointGaussian, backend: Backend = "auto", *, collapse: bool = False
+        self,
+        spec: JointGaussian,
+        backend: Backend = "auto",
+        *,
+        collapse: bool = False,
+        stats: PatternStats | None = None,
     ) -> None:
         if backend not in get_args(Backend):
             raise SamplingError(
@@ -63,14 +71,15 @@ class NutsSampler:
         self.backend = backend
         if backend == "auto":
             self.backend = "nutpie" if find_spec("nutpie") else "pymc"
-        self.collapse = collapse
-        self.model = build_model(spec, collapse=collapse)
+        self.collapse, self.fed = collapse, spec.needs == "statistics"
+        self.model = build_model(spec, stats, collapse=collapse)
         joint = spec.likelihood == "joint"
         columns = list(JOINT_COLUMNS) if joint else ["linkage", "sigma", "corrections"]
         self._columns = columns[:2] if collapse else columns
         # A length is kept as it is, not as the logarithm that is drawn.
         free = [v.name for v in self.model.free_RVs]
         self._free = ["length" if name == "log_length" else name for name in free]
+        self._free += [name for name in ("varying", "source_sigma") if name in self.model]
         self._names = self._free + self._columns
         self._compiled: Any = None
         if self.backend == "nutpie":
@@ -141,7 +150,7 @@ class NutsSampler:
 
         with threadpool_limits(1, user_api="blas"):
             running = nutpie.sample(
-                self._compiled.with_data(**data),
+                self._compiled.with_data(**data) if self.fed else self._compiled,
                 draws=settings.draws,
                 tune=settings.tune,
                 chains=settings.chains,
@@ -166,7 +175,8 @@ class NutsSampler:
 
         with self.model, threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # convergence is judged by its own checks
-            pm.set_data({name: data[name] for name in DATA})
+            if self.fed:
+                pm.set_data({name: data[name] for name in DATA})
             try:
                 return pm.sample(
                     draws=settings.draws,
@@ -181,7 +191,8 @@ class NutsSampler:
                     var_names=self._names,
                 )
             finally:
-                pm.set_data(arrays_of(self.spec, PatternStats.empty(self.spec.design)))
+                if self.fed:
+                    pm.set_data(arrays_of(self.spec, PatternStats.empty(self.spec.design)))
 
 
 def _refuse_incomplete(tree: Any, draws: int, names: list[str]) -> None:

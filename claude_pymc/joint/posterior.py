@@ -23,12 +23,14 @@ from claude_pymc.joint.asked import column_of, descriptors_of, known_of, usable
 from claude_pymc.joint.gaussian import covariance_root, derived
 from claude_pymc.joint.prediction import Prediction
 from claude_pymc.joint.spec import JointGaussian
+from claude_pymc.joint.stepwise import log_density_draws, predict_draws, refuse_backwards
 from claude_pymc.notation import (
     CANDIDATE,
     CHAIN,
     DRAW,
     JOINT_PARAMETERS,
     PARAMETERS,
+    ROW_PARAMETERS,
     SAMPLE,
     TARGET,
 )
@@ -137,7 +139,7 @@ class JointPosterior:
         return known[name] if name in known else self._stacked(name)
 
     def _stacked(self, name: str) -> np.ndarray:
-        dims = {**PARAMETERS, **JOINT_PARAMETERS}[name]
+        dims = {**PARAMETERS, **JOINT_PARAMETERS, **ROW_PARAMETERS}[name]
         array = self.idata["posterior"].dataset[name].transpose(CHAIN, DRAW, *dims).to_numpy()
         return array.reshape(-1, *array.shape[2:])
 
@@ -203,14 +205,23 @@ class JointPosterior:
             warnings.warn(f"{beyond}: the model extrapolates there", Notice, stacklevel=2)
         rng = np.random.default_rng(seed)
         used = self._draws_used(kind, len(x))
+        if self.spec.needs == "rows":
+            noisy = rng if kind == "observation" else None
+            return self._named_draws(predict_draws(self, x, known, used, noisy), able, labels, kind)
         draws = np.empty((len(used), len(x), d))
-        for rows, have, mean, root in self._conditional(x, known, used):
+        for rows, have, mean, root in self.conditional(x, known, used):
             if kind == "observation":
                 mean = mean + rng.standard_normal(mean.shape) @ np.swapaxes(root, -1, -2)
             values = np.broadcast_to(known[rows], (len(draws), len(rows), d)).copy()
             lack = ~have[-d:]
             values[:, :, lack] = mean[:, :, mean.shape[-1] - lack.sum() :]
             draws[:, rows] = values
+        return self._named_draws(draws, able, labels, kind)
+
+    def _named_draws(
+        self, draws: np.ndarray, able: np.ndarray, labels: list[Any], kind: Kind
+    ) -> Prediction:
+        """Draws (sample, candidate, target) in the units of the targets."""
         draws[:, ~able] = np.nan
         array = xr.DataArray(
             self.spec.design.from_model(draws),
@@ -243,21 +254,38 @@ class JointPosterior:
         measured = known_of({target: column_of(frame, target)}, len(x), design)
         j = self.targets.index(target)
         density = np.full(len(x), np.nan)
-        for rows, have, mean, root in self._conditional(x, known, np.arange(len(self._root))):
-            if have[-len(self.targets) :][j]:
-                raise CandidateError(
-                    f"values of {target!r} only in the frame",
-                    "the same target among the given ones",
-                    "a value cannot be both predicted and known",
-                    f"leave {target!r} out of given",
-                )
-            i = int((~have)[: len(have) - len(self.targets) + j].sum())
+        if np.isfinite(known[:, j]).any():
+            raise CandidateError(
+                f"values of {target!r} only in the frame",
+                "the same target among the given ones",
+                "a value cannot be both predicted and known",
+                f"leave {target!r} out of given",
+            )
+        if self.spec.needs == "rows" and j == len(self.targets) - 1:
+            error = self._errors_of(frame, len(x))
+            density = _averaged(log_density_draws(self, x, known, measured[:, j], error))
+            return np.where(able[:, j], density, np.nan) - np.log(design.scale[j])
+        if self.spec.needs == "rows":
+            refuse_backwards(self, known)
+            known = known[:, :-1]
+        n_known = known.shape[1]
+        for rows, have, mean, root in self.conditional(x, known, np.arange(len(self._root))):
+            i = int((~have)[: len(have) - n_known + j].sum())
             sd = np.sqrt(np.square(root[:, i]).sum(axis=-1))[:, None]
             z = (measured[rows, j] - mean[:, :, i]) / sd
             log_p = -0.5 * z**2 - np.log(sd) - 0.5 * np.log(2 * np.pi)
-            peak = log_p.max(axis=0)
-            density[rows] = peak + np.log(np.exp(log_p - peak).mean(axis=0))
+            density[rows] = _averaged(log_p)
         return np.where(able[:, j], density, np.nan) - np.log(design.scale[j])
+
+    def _errors_of(self, frame: Any, n: int) -> np.ndarray:
+        """Known measurement errors of the primary target in a Table, on the modelled scale."""
+        sigma = getattr(frame, "sigma", None)
+        if sigma is None or not self.spec.errors:
+            return np.zeros(n)
+        design = self.spec.design
+        if design.transforms[-1] == "log":
+            sigma = sigma / column_of(frame, self.targets[-1])
+        return np.where(np.isnan(sigma), 0.0, sigma) / design.scale[-1]
 
     def save(self, path: str | Path) -> None:
         """Write draws and specification to one netCDF file."""
@@ -288,10 +316,12 @@ class JointPosterior:
             warnings.warn(text, Notice, stacklevel=3)
         return np.arange(0, size, step)
 
-    def _conditional(
+    def conditional(
         self, x: np.ndarray, known: np.ndarray, used: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
         """Yield rows, known variables, mean (sample, row, rest) and root (sample, rest, rest).
+
+        ``known`` may hold the first few targets alone: then only those are spoken of.
 
         The variables are the targets; under "joint" they are preceded by the descriptors, which
         are known where they are finite.
@@ -301,6 +331,9 @@ class JointPosterior:
             known = np.hstack([np.where(np.isnan(x), np.nan, phi[:, 1:]), known])
             phi, root = np.ones((len(x), 1)), self._joint_root[used]
             w = self._joint_mean[used][:, :, None]
+        elif known.shape[1] < w.shape[1]:
+            few = known.shape[1]
+            w, root = w[:, :few], root[:, :few, :few]
         finite = np.isfinite(known)
         for pattern in np.unique(finite, axis=0):
             rows = np.flatnonzero((finite == pattern).all(axis=1))
@@ -316,3 +349,10 @@ class JointPosterior:
                 )
                 centre = centre + (known[rows][:, order[:g]] - mean[:, :, :g]) @ gain
             yield rows, pattern, centre, rest
+
+
+def _averaged(log_p: np.ndarray) -> np.ndarray:
+    """Logarithm of densities averaged over draws (sample, row)."""
+    peak = log_p.max(axis=0)
+    found: np.ndarray = peak + np.log(np.exp(log_p - peak).mean(axis=0))
+    return found

@@ -64,6 +64,10 @@ class ShrinkagePrior:
         vary as the first target does, only less.
     ratio, ratio_log_sd : float
         Median of the ratios and sd of their logarithm.
+    varying : float
+        Median of the learned scale of what varies the linkage, log sd as that of other scales.
+    freedom, freedom_log_sd : float
+        Median of the degrees of freedom of Student-t noise, and sd of their logarithm.
 
     Examples
     --------
@@ -80,6 +84,9 @@ class ShrinkagePrior:
     tied: bool = False
     ratio: float = 0.3
     ratio_log_sd: float = 1.0
+    varying: float = 0.2
+    freedom: float = 5.0
+    freedom_log_sd: float = 0.7
 
     kind: ClassVar[str] = "shrinkage"
     proper: ClassVar[bool] = True

@@ -10,9 +10,8 @@ import numpy as np
 import xarray as xr
 
 from claude_pymc.errors import Notice, PosteriorWarning, SamplingError
-from claude_pymc.joint.collapsed import CollapsedPosterior
 from claude_pymc.joint.convergence import convergence
-from claude_pymc.joint.exact import MOST_DIMS, draw_exact
+from claude_pymc.joint.exact import MOST_DIMS, dims_of, draw_exact
 from claude_pymc.joint.inputs import data_of
 from claude_pymc.joint.propriety import refuse_improper
 from claude_pymc.joint.spec import JointGaussian
@@ -66,7 +65,7 @@ class Sampler:
             )
         self.spec, self.backend = spec, backend
         self.method: Method = "nuts" if backend != "auto" else method
-        if self.method == "nuts":
+        if self.method == "nuts" and spec.needs == "statistics":
             self.nuts = self._compile(collapse=False)  # now, not with the first draw
 
     @cached_property
@@ -135,15 +134,15 @@ class Sampler:
                     "a broken or too small number",
                     f"give {name} as an int",
                 )
-        data = data_of(self.spec, stats)
+        data_of(self.spec, stats)
         refuse_improper(self.spec, stats)
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
         settings: dict[str, Any] = {"draws": draws, "chains": chains, "seed": seed}
         more: dict[str, Any] = {"tune": tune, "target_accept": target_accept, "progress": progress}
         if self.method == "nuts":
-            return self.nuts.draw(stats, **settings, **more)
-        dims = CollapsedPosterior(self.spec, **data).dims
+            return self._nuts_for(stats).draw(stats, **settings, **more)
+        dims = dims_of(self.spec, stats)
         reason = f"{dims} dimensions remain, more than {MOST_DIMS}"
         if dims <= MOST_DIMS:
             tree, reason = draw_exact(self.spec, stats, **settings, progress=progress)
@@ -155,7 +154,17 @@ class Sampler:
                 Notice,
                 stacklevel=3,
             )
+        if self.spec.needs == "rows":
+            return self._nuts_for(stats).draw(stats, **settings, **more)
         return self.collapsed.draw(stats, **settings, **more)
+
+    def _nuts_for(self, stats: PatternStats) -> NutsSampler:
+        """The full model; where rows are needed, one for these rows."""
+        if self.spec.needs == "statistics":
+            return self.nuts
+        from claude_pymc.joint.nuts import NutsSampler
+
+        return NutsSampler(self.spec, self.backend, stats=stats)
 
 
 def sample(

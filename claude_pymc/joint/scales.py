@@ -19,7 +19,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from claude_pymc.joint.priors import ShrinkagePrior
-from claude_pymc.joint.spec import JointGaussian
+from claude_pymc.joint.spec import VARYING, JointGaussian
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +69,22 @@ class Scales:
         found = self.offset + np.log(scale) @ self.weight.T
         return found + 0.5 * np.log(length) @ self.half.T - 0.25 * length**2 @ self.frequency.T
 
+    def part(self, entries: np.ndarray, groups: np.ndarray, lengths: np.ndarray) -> Scales:
+        """Scales of some entries, of which some groups and lengths are learned (booleans)."""
+        learned = np.append(groups, lengths)
+        return Scales(
+            tuple(np.array(self.groups, dtype=object)[groups]),
+            tuple(np.array(self.lengths, dtype=object)[lengths]),
+            self.mean[learned],
+            self.sd[learned],
+            self.low[lengths],
+            self.high[lengths],
+            self.offset[entries],
+            self.weight[entries][:, groups],
+            self.half[entries][:, lengths],
+            self.frequency[entries][:, lengths],
+        )
+
     def pulled(self, hyper: np.ndarray, slope: np.ndarray) -> np.ndarray:
         """Gradient in ``hyper`` from that in the log prior sds (entry)."""
         _, length = self.split(hyper)
@@ -112,9 +128,9 @@ def scales_of(spec: JointGaussian) -> Scales | None:
                 half[e, length] = kernel.half[b, at]
                 frequency[e, length] = kernel.frequency[b, at]
         offset[e] += 0.25 * math.log(2 * math.pi) * kernel.half[b].sum()
-    ratio = np.array([g == "ratio" for _, g in groups], dtype=bool)
-    mean = np.where(ratio, math.log(prior.ratio), math.log(prior.scale))
-    sd = np.where(ratio, prior.ratio_log_sd, prior.scale_log_sd)
+    medians = {"ratio": prior.ratio, VARYING: prior.varying}
+    mean = np.log([medians.get(g, prior.scale) for _, g in groups])
+    sd = np.array([prior.ratio_log_sd if g == "ratio" else prior.scale_log_sd for _, g in groups])
     return Scales(
         tuple(f"{design.targets[j]}: {g}" for j, g in groups),
         tuple(f"{design.targets[j]}: {name}" for j, name in lengths),

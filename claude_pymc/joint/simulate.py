@@ -9,7 +9,7 @@ from claude_pymc.joint.density import draw_lkj, entry_sd, sigma_of
 from claude_pymc.joint.gaussian import covariance_root, split_joint
 from claude_pymc.joint.priors import LKJPrior, ShrinkagePrior
 from claude_pymc.joint.scales import scales_of
-from claude_pymc.joint.spec import JointGaussian
+from claude_pymc.joint.spec import VARYING, JointGaussian
 from claude_pymc.tables.table import Table
 
 Truth = dict[str, np.ndarray]
@@ -56,6 +56,22 @@ def draw_prior(spec: JointGaussian, rng: np.random.Generator) -> Truth:
     if scales is not None:
         scale, length = scales.split(hyper)
         found |= {name: v for name, v in (("scale", scale), ("length", length)) if len(v)}
+    return found | _peculiar_to_rows(spec, found, rng)
+
+
+def _peculiar_to_rows(spec: JointGaussian, truth: Truth, rng: np.random.Generator) -> Truth:
+    """Draw what varies the linkage, degrees of freedom, and the noise of each source."""
+    prior, found = spec.prior, {}
+    if spec.needs == "statistics" or not isinstance(prior, ShrinkagePrior):
+        return found
+    if spec.varying:
+        group = spec.groups.index((len(spec.design.targets) - 1, VARYING))
+        found["varying"] = rng.normal(0.0, truth["scale"][group], len(spec.varying))
+    if spec.noise == "student":
+        found["freedom"] = np.exp(rng.normal(np.log(prior.freedom), prior.freedom_log_sd))
+    if spec.sources:
+        others = rng.normal(np.log(prior.noise), prior.noise_log_sd, len(spec.sources) - 1)
+        found["source_sigma"] = np.append(truth["sigma"][-1], sigma_of(spec, others))
     return found
 
 
@@ -78,12 +94,44 @@ def simulate_rows(
         x, y = np.where(np.isnan(x), np.nan, _from_domain(spec, z[:, :n])), z[:, n:]
     else:
         y = design.phi(x) @ mean.T + noise
+    if spec.needs == "rows":
+        y[:, -1] = _primary(spec, truth, layout, design.phi(x), y[:, :-1], rng)
     missing = np.full((len(layout), len(design.targets)), True)
     for j, name in enumerate(design.targets):
         if name in layout.targets:
             missing[:, j] = np.isnan(layout.y[:, layout.targets.index(name)])
     values = np.where(missing, np.nan, design.from_model(y))
-    return Table(design.descriptors, design.targets, x, values, (), dict(design.units))
+    units = dict(design.units)
+    return Table(
+        design.descriptors, design.targets, x, values, (), units, layout.sigma, layout.sources
+    )
+
+
+def _primary(
+    spec: JointGaussian,
+    truth: Truth,
+    layout: Table,
+    phi: np.ndarray,
+    cheaper: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Values of the primary target given the cheaper ones, row by row, on the modelled scale."""
+    n = len(phi)
+    link = np.repeat(truth["linkage"][-1, :-1][None], n, axis=0)
+    if spec.varying:
+        at = [spec.design.terms.index(term) for term in spec.varying]
+        link[:, spec.nearest] += phi[:, at] @ truth["varying"]
+    sigma = np.full(n, truth["sigma"][-1])
+    if spec.sources:
+        sigma = truth["source_sigma"][[spec.sources.index(s) for s in layout.sources]]
+    noise = rng.standard_normal(n) * sigma
+    if spec.noise == "student":
+        noise /= np.sqrt(rng.chisquare(truth["freedom"], n) / truth["freedom"])
+    if spec.errors:
+        assert layout.sigma is not None
+        noise += rng.standard_normal(n) * layout.sigma / spec.design.scale[-1]
+    found: np.ndarray = phi @ truth["corrections"][-1] + (link * cheaper).sum(axis=1) + noise
+    return found
 
 
 def named_truth(spec: JointGaussian, truth: Truth) -> Truth:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from claude_pymc.errors import ClaudeError, SpecError
+from claude_pymc.errors import ClaudeError, DesignError, SpecError
 from claude_pymc.joint.priors import PRIORS, Prior, ShrinkagePrior, prior_from_dict, prior_to_dict
+from claude_pymc.tables.corrections import correction_sets
 from claude_pymc.tables.design import Design
 
-FORMAT = 1
+FORMAT = 2
+NOISES = ("normal", "student")
+VARYING = "linkage"  # group of what varies the linkage
 MANY = 6  # terms of a group that are not listed one by one
 
 LIKELIHOODS = ("conditional", "joint")
@@ -58,6 +62,18 @@ class JointGaussian:
         "conditional" is p(y | phi(x)), the paper's. "joint" is the Gaussian of (x, y) itself, with
         a mean vector: descriptors enter linearly and may be missing (a design with
         ``missing_descriptors``); for `LKJPrior` and `FlatPrior`.
+    varying : sequence of str
+        Terms of the basis, or groups of them, along which the linkage of the primary target to the
+        nearest cheaper one varies: c(x) = c + sum_m gamma_m psi_m(x).
+    noise : "normal" or "student"
+        Of the primary target: Student-t with learned degrees of freedom keeps far rows from
+        pulling.
+    errors : bool
+        Rows of the primary target have known measurement errors (`Table.sigma`), which add to the
+        learned noise.
+    sources : sequence of str
+        Sources (`Table.sources`) whose noise of the primary target differs; predictions of an
+        observation have the noise of the first one.
 
     Raises
     ------
@@ -74,11 +90,15 @@ class JointGaussian:
     design: Design
     prior: Prior = field(default_factory=ShrinkagePrior)
     likelihood: str = "conditional"
-
-    needs = "statistics"
+    varying: tuple[str, ...] = ()
+    noise: str = "normal"
+    errors: bool = False
+    sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check prior and likelihood."""
+        """Check prior, likelihood and noise."""
+        object.__setattr__(self, "varying", varied_terms(self.design, self.varying))
+        object.__setattr__(self, "sources", tuple(self.sources))
         if not isinstance(self.prior, tuple(PRIORS.values())):
             raise SpecError(
                 "a ShrinkagePrior, an LKJPrior or a FlatPrior",
@@ -117,6 +137,28 @@ class JointGaussian:
                 "give both, or neither",
             )
 
+        refuse_rows(self)
+
+    @property
+    def needs(self) -> str:
+        """ "statistics", or "rows" if those of the primary target are needed one by one.
+
+        They are for a linkage that varies and for noise that differs between rows. The cost of a
+        fit grows with the number of rows of the primary target then, not with the others.
+        """
+        beyond = self.varying or self.noise != "normal" or self.errors or self.sources
+        return "rows" if beyond else "statistics"
+
+    @property
+    def nearest(self) -> int:
+        """Position of the cheaper target whose linkage to the primary one varies, -1 if none.
+
+        The nearest one of the same quantity, else the nearest one.
+        """
+        last = len(self.design.targets) - 1
+        same = [k for j, k, mean in self.links if j == last and mean]
+        return same[-1] if same else last - 1
+
     @cached_property
     def columns(self) -> Columns:
         """Free entries of the columns that the likelihood sees."""
@@ -152,16 +194,17 @@ class JointGaussian:
         """Groups of terms by target, (target, group): `ShrinkagePrior` learns a scale for each.
 
         The constant is left out: its scale is fixed. If scales are tied, a target whose groups the
-        first one has learns a "ratio" instead.
+        first one has learns a "ratio" instead. What varies the linkage is a group of its own.
         """
         names = self.design.basis.groups(self.design.descriptors)
         pairs = dict.fromkeys((j, names[b]) for j, b in self.columns.entries)
         found = [(j, g) for j, g in pairs if g != "constant"]
-        if not getattr(self.prior, "tied", False):
-            return tuple(found)
-        first = {g for j, g in found if j == 0}
-        tied = [(j, "ratio") if j and g in first else (j, g) for j, g in found]
-        return tuple(dict.fromkeys(tied))
+        varying = [(len(self.design.targets) - 1, VARYING)] if self.varying else []
+        if getattr(self.prior, "tied", False):
+            first = {g for j, g in found if j == 0}
+            tied = [(j, "ratio") if j and g in first else (j, g) for j, g in found]
+            found = list(dict.fromkeys(tied))
+        return tuple(found + varying)
 
     @property
     def lengths(self) -> tuple[tuple[int, str], ...]:
@@ -187,12 +230,15 @@ class JointGaussian:
             lines.append(f"  ({names}) ~ Gaussian with free mean and covariance; may be missing")
         for j, target in enumerate(design.targets):
             parts = [
-                f"{'c' if len(self.links) == 1 else f'c[{target}, {name}]'} * {name}"
-                for name in (design.targets[k] for i, k, _ in self.links if i == j)
+                f"{'c' if len(self.links) == 1 else f'c[{target}, {design.targets[k]}]'}"
+                f"{'(x)' if self.varies(j, k) else ''} * {design.targets[k]}"
+                for i, k, _ in self.links
+                if i == j
             ]
             if design.corrections[j]:
                 parts.append(f"R({self._listed(design.corrections[j])})")
             lines.append(f"  {target} = {' + '.join([*parts, 'noise'])}")
+        lines += self._rows_in_words()
         lines.append("Structural zeros (terms a target does not depend on, given the cheaper ones)")
         for target, chosen in zip(design.targets, design.corrections, strict=True):
             zeros = tuple(term for term in design.terms if term not in chosen)
@@ -220,6 +266,27 @@ class JointGaussian:
             )
         return "\n".join(lines)
 
+    def varies(self, target: int, cheaper: int) -> bool:
+        """Say whether the linkage of two targets varies with x."""
+        last = len(self.design.targets) - 1
+        return bool(self.varying) and target == last and cheaper == self.nearest
+
+    def _rows_in_words(self) -> list[str]:
+        """What makes this specification need rows, and what that costs."""
+        if self.needs == "statistics":
+            return []
+        primary, found = self.design.targets[-1], []
+        if self.varying:
+            found.append(f"c(x) varies with {self._listed(self.varying)}")
+        if self.noise == "student":
+            found.append("Student-t noise, degrees of freedom learned")
+        if self.errors:
+            found.append("known measurement errors added to the learned noise")
+        if self.sources:
+            found.append(f"noise differs by source: {', '.join(self.sources)}")
+        cost = f"  needs the rows of {primary}: the cost of a fit grows with their number"
+        return [f"Noise and linkage of {primary}", *(f"  {line}" for line in found), cost]
+
     def _listed(self, terms: tuple[str, ...]) -> str:
         """Terms by name; groups of many by the name of the group."""
         design = self.design
@@ -240,6 +307,12 @@ class JointGaussian:
                 "model": "joint_gaussian",
                 "likelihood": self.likelihood,
                 "prior": prior_to_dict(self.prior),
+                "rows": {
+                    "varying": list(self.varying),
+                    "noise": self.noise,
+                    "errors": self.errors,
+                    "sources": list(self.sources),
+                },
                 "design": self.design.to_dict(),
             },
             indent=2,
@@ -258,7 +331,8 @@ class JointGaussian:
                     "update claude_pymc",
                 )
             design = Design.from_dict(data["design"])
-            return cls(design, prior_from_dict(data["prior"]), data["likelihood"])
+            prior, rows = prior_from_dict(data["prior"]), data.get("rows", {})
+            return cls(design, prior, data["likelihood"], **rows)
         except SpecError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -268,3 +342,56 @@ class JointGaussian:
                 "another file, or one edited by hand",
                 "write the specification again",
             ) from error
+
+
+def varied_terms(design: Design, names: Sequence[str]) -> tuple[str, ...]:
+    """Terms by name, in the order of the basis, from names of terms or groups."""
+    if not names:
+        return ()
+    primary = design.targets[-1]
+    try:
+        found = correction_sets(design.basis, design.descriptors, design.targets, {primary: names})
+    except DesignError as error:
+        raise SpecError(
+            f"varying as terms or groups of the basis {list(design.terms[:6])} ...",
+            error.got,
+            "a typing error, or a term that the basis does not have",
+            "name terms of the basis, for example varying=['linear']",
+        ) from error
+    return found[-1]
+
+
+def refuse_rows(spec: JointGaussian) -> None:
+    """Refuse combinations of noise and linkage that do not exist."""
+    if spec.noise not in NOISES:
+        raise SpecError(
+            f"a noise among {list(NOISES)}", f"{spec.noise!r}", "a typing error", "use 'normal'"
+        )
+    if "1" in spec.varying:
+        raise SpecError(
+            "varying without the constant",
+            f"{list(spec.varying)}",
+            "c(x) has a constant of its own",
+            "leave '1' out",
+        )
+    if spec.varying and len(spec.design.targets) < 2:
+        raise SpecError(
+            "a cheaper target, if the linkage is to vary",
+            f"the only target {spec.design.targets[0]!r}",
+            "a linkage is between two targets",
+            "leave varying out",
+        )
+    if len(set(spec.sources)) < len(spec.sources) or len(spec.sources) == 1:
+        raise SpecError(
+            "no sources, or two and more that differ",
+            f"{list(spec.sources)}",
+            "noise cannot differ between a source and itself",
+            "name each source once",
+        )
+    if spec.needs == "rows" and not isinstance(spec.prior, ShrinkagePrior):
+        raise SpecError(
+            "a ShrinkagePrior, if the linkage varies or noise differs between rows",
+            f"{spec.prior!r}",
+            "other priors speak of one precision matrix, which does not exist then",
+            "leave the prior out",
+        )

@@ -2,8 +2,7 @@
 
 LAPACK needs a call that costs more than the work on fifty entries, and cannot say "not positive
 definite" there but by an exception. Here everything is made of dot products of rows, two by four at
-a time, which the compiler vectorises: half the time of a row-by-row factorisation, and no slower
-than LAPACK up to a thousand entries.
+a time, which the compiler vectorises.
 
 A matrix is padded to whole tiles of four by an identity, whose factor and inverse are itself.
 """

@@ -177,7 +177,7 @@ def calibrate(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Notice)
             table = simulate_rows(spec, truth, layout, rng)
-            stats = PatternStats.from_table(table, spec.design)
+            stats = PatternStats.from_table(table, spec.design, rows=spec.needs == "rows")
             data = data_of(spec, stats)
             tree = drawing.draw(
                 stats, seed=int(rng.integers(2**31)), draws=draws, tune=tune, chains=chains

@@ -180,9 +180,7 @@ class Design:
             tuple(sorted(table.units.items())),
             missing_descriptors,
         )
-        used = np.array(basis.orders(len(descriptors))) > 0
-        indicators = sum(map(len, design.categories.values()))
-        refuse_identical_columns(design.phi, x, design.terms, used, indicators)
+        refuse_identical_columns(design.phi, x, design.terms, basis, design.categories)
         return design
 
     @classmethod

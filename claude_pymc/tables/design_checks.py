@@ -9,7 +9,9 @@ import numpy as np
 
 from claude_pymc.errors import DesignError, TableError
 from claude_pymc.tables.basis import Basis
+from claude_pymc.tables.indicators import Indicated
 from claude_pymc.tables.scaling import TRANSFORMS
+from claude_pymc.tables.smooth import Additive
 
 Names = tuple[str, ...]
 CHUNK = 8192
@@ -122,33 +124,39 @@ def refuse_identical_columns(
     phi: Callable[[np.ndarray], np.ndarray],
     x: np.ndarray,
     terms: Names,
-    used: np.ndarray,
-    indicators: int,
+    basis: Basis,
+    categories: dict[str, Names],
 ) -> None:
     """Refuse a basis in which two terms take the same values in all rows x (row, descriptor).
 
-    ``used`` (basis, descriptor) says which descriptors a term has. The last ``indicators`` terms
-    are those of categories, of which any number may have no row.
+    The last terms are those of ``categories``, of which any number may have no row.
     """
     if len(x) < 2:
         return
     prints = [hashlib.sha256() for _ in terms]
-    some = np.zeros(len(terms), dtype=bool)
-    some[: len(terms) - indicators] = True
+    orders = np.array(basis.orders(x.shape[1]))
+    first = len(terms) - sum(map(len, categories.values()))
+    some = np.arange(len(terms)) < first
     for start in range(0, len(x), CHUNK):
         chunk = x[start : start + CHUNK]
         # Terms of a missing descriptor are zero; infinity where it is missing tells them apart.
-        values = np.round(phi(chunk), 12) + np.where(np.isnan(chunk) @ used.T, np.inf, 0.0)
+        values = np.round(phi(chunk), 12) + np.where(np.isnan(chunk) @ (orders > 0).T, np.inf, 0.0)
         some |= (values == 1.0).any(axis=0)
         for sha, column in zip(prints, values.T, strict=True):
             sha.update(column.tobytes())
+    # Functions of a kernel or splines may agree where a descriptor takes few values: their prior
+    # holds them. A copied column shows in the linear terms.
+    numbers = basis.basis if isinstance(basis, Indicated) else basis
+    judged = (orders <= 1).all(axis=1) | (not isinstance(numbers, Additive))
+    judged[first:] = True
     seen: dict[bytes, str] = {}
-    for term, sha in [(terms[b], prints[b]) for b in np.flatnonzero(some)]:
-        if sha.digest() in seen:
+    for b in np.flatnonzero(some):
+        found = prints[b].digest()
+        if judged[b] and found in seen:
             raise DesignError(
                 "basis terms that differ in at least one row",
-                f"{seen[sha.digest()]!r} and {term!r} are equal in all {len(x)} rows",
+                f"{seen[found]!r} and {terms[b]!r} are equal in all {len(x)} rows",
                 "too few distinct values of a descriptor for this basis, or a copied column",
                 "leave one of the two terms out, or use Design.from_bounds if rows will come",
             )
-        seen[sha.digest()] = term
+        seen[found] = terms[b]

@@ -14,8 +14,9 @@ import hashlib
 import json
 import warnings
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -24,6 +25,7 @@ from claude_pymc.errors import ClaudeError, Notice, StatisticsError, TableError
 from claude_pymc.tables.categories import refuse_other_categories
 from claude_pymc.tables.design import Design
 from claude_pymc.tables.gram import condense, less, root_of, triangle
+from claude_pymc.tables.kept import KeptRows
 from claude_pymc.tables.sources import FromSources, notice_dropped
 from claude_pymc.tables.table import Table
 
@@ -53,6 +55,8 @@ class PatternStats(FromSources):
         Upper triangular R of each pattern with R^T R its Gram matrix, of the rows themselves:
         they keep the digits that a Gram matrix of an ill-conditioned basis loses. Default: found
         from ``grams``.
+    kept : KeptRows, optional
+        Rows of the primary target, for specifications that need them one by one.
 
     Examples
     --------
@@ -68,6 +72,7 @@ class PatternStats(FromSources):
     grams: np.ndarray
     n_dropped: int = 0
     roots: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0)))
+    kept: KeptRows | None = None
 
     def __post_init__(self) -> None:
         """Complete the roots and freeze the arrays."""
@@ -83,14 +88,23 @@ class PatternStats(FromSources):
         return f"PatternStats: {self.n_rows} rows in {len(self.patterns)} patterns, {counts}"
 
     @classmethod
-    def empty(cls, design: Design) -> PatternStats:
+    def empty(cls, design: Design, *, rows: bool = False) -> PatternStats:
         """Return the statistics of no row: a posterior given them is the prior."""
         size = len(design.terms) + len(design.targets)
-        return cls(design, (), np.zeros(0, dtype=np.int64), np.zeros((0, size, size)))
+        kept = KeptRows.empty(design) if rows else None
+        counts, grams = np.zeros(0, dtype=np.int64), np.zeros((0, size, size))
+        return cls(design, (), counts, grams, kept=kept)
 
     @classmethod
-    def from_table(cls, table: Table, design: Design) -> PatternStats:
+    def from_table(cls, table: Table, design: Design, *, rows: bool = False) -> PatternStats:
         """Condense the rows of a table.
+
+        Parameters
+        ----------
+        table : Table
+        design : Design
+        rows : bool
+            Keep the rows of the primary target, too: for specifications with ``needs = "rows"``.
 
         Raises
         ------
@@ -98,6 +112,8 @@ class PatternStats(FromSources):
             If the table lacks a descriptor or all targets of the design, or a descriptor is NaN.
         """
         stats = cls._condense(table, design)
+        if rows:
+            stats = replace(stats, kept=KeptRows.of(table, design, *_columns_of(table, design)))
         notice_dropped(stats, stacklevel=3)
         return stats
 
@@ -120,7 +136,7 @@ class PatternStats(FromSources):
     ) -> PatternStats:
         """Sort patterns and stack their arrays."""
         if not found:
-            return cls(**{**cls.empty(design).__dict__, "n_dropped": n_dropped})
+            return replace(cls.empty(design), n_dropped=n_dropped)
         patterns = tuple(sorted(found, reverse=True))
         counts = np.array([found[p][0] for p in patterns], dtype=np.int64)
         grams, roots = (np.stack([found[p][i] for p in patterns]) for i in (1, 2))
@@ -139,7 +155,22 @@ class PatternStats(FromSources):
                 n, old, above = found[pattern]
                 count, gram, root = n + count, old + gram, triangle(np.vstack([above, root]))
             found[pattern] = (count, gram, root)
-        return self._from_dict(self.design, found, self.n_dropped + other.n_dropped)
+        stats = self._from_dict(self.design, found, self.n_dropped + other.n_dropped)
+        return replace(stats, kept=self._kept_with(other, KeptRows.__add__))
+
+    def _kept_with(self, other: PatternStats, join: Any) -> KeptRows | None:
+        """Rows of the primary target, of both or of neither."""
+        if self.kept is not None and other.kept is not None:
+            joined: KeptRows = join(self.kept, other.kept)
+            return joined
+        if self.kept is None and other.kept is None:
+            return None
+        raise StatisticsError(
+            "two statistics with rows of the primary target, or two without",
+            "one with, one without",
+            "one of the tables was condensed with rows=True",
+            "condense both alike",
+        )
 
     def __sub__(self, other: PatternStats) -> PatternStats:
         """Statistics without the rows of ``other``.
@@ -170,7 +201,8 @@ class PatternStats(FromSources):
                 raise self._too_much(f"rows that are not among those with targets {present}")
             self._refuse_lost_digits(old, rest)
             found[pattern] = (n - count, rest, left)
-        return self._from_dict(self.design, found, max(self.n_dropped - other.n_dropped, 0))
+        stats = self._from_dict(self.design, found, max(self.n_dropped - other.n_dropped, 0))
+        return replace(stats, kept=self._kept_with(other, KeptRows.__sub__))
 
     def _refuse_lost_digits(self, old: np.ndarray, rest: np.ndarray) -> None:
         """Refuse if a sum was so much larger that it has rounded off the rows that remain."""
@@ -264,12 +296,15 @@ class PatternStats(FromSources):
         sha = hashlib.sha256(self.design.digest.encode())
         for values in (self._present_all, self.counts, self.grams + 0.0):
             sha.update(np.ascontiguousarray(values).tobytes())
+        if self.kept is not None:
+            for key in sorted(self.kept.keys()):
+                sha.update(repr(key).encode())
         return sha.hexdigest()
 
     def save(self, path: str | Path) -> None:
         """Write design and statistics to one ``.npz`` file.
 
-        Rows are not in it, but sums over the rows of each pattern: the sum over a single row
+        Rows are not in it (unless they were kept), but sums over the rows of each pattern: the sum over a single row
         gives that row away. See ``counts`` before the file leaves a laboratory.
         """
         with Path(path).open("wb") as file:
@@ -281,7 +316,11 @@ class PatternStats(FromSources):
                 grams=self.grams,
                 roots=self.roots,
                 n_dropped=np.array(self.n_dropped),
+                **{f"kept_{k}": v for k, v in self._kept_arrays().items()},
             )
+
+    def _kept_arrays(self) -> dict[str, np.ndarray]:
+        return {} if self.kept is None else self.kept.arrays()
 
     @classmethod
     def load(cls, path: str | Path) -> PatternStats:
@@ -293,7 +332,9 @@ class PatternStats(FromSources):
                 # Files of version 0.1 have no roots.
                 roots = file["roots"] if "roots" in file else np.zeros((0, 0, 0))
                 n_dropped = int(file["n_dropped"])
-                return cls(design, patterns, file["counts"], file["grams"], n_dropped, roots)
+                arrays = {k[5:]: file[k] for k in file.files if k.startswith("kept_")}
+                kept = KeptRows.from_arrays(arrays) if arrays else None
+                return cls(design, patterns, file["counts"], file["grams"], n_dropped, roots, kept)
         except ClaudeError:
             raise
         except FileNotFoundError as error:

@@ -39,6 +39,11 @@ class Table:
         One name per row, for people.
     units : mapping of str to str, optional
         Units by column name.
+    sigma : array (row), optional
+        Known measurement error (one standard deviation) of the primary target, in its unit; NaN
+        where it is not known.
+    sources : sequence of str, optional
+        Where each row is from, such as a laboratory.
 
     Examples
     --------
@@ -54,6 +59,8 @@ class Table:
     y: np.ndarray
     labels: tuple[str, ...] = ()
     units: Mapping[str, str] = field(default_factory=dict)
+    sigma: np.ndarray | None = None
+    sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Freeze arrays and check shapes, names and infinities."""
@@ -93,8 +100,35 @@ class Table:
                 "arrays of different tables",
                 "pass arrays of one length",
             )
+        self._freeze_errors()
         object.__setattr__(self, "labels", tuple(str(label) for label in self.labels))
         object.__setattr__(self, "units", dict(self.units))
+
+    def _freeze_errors(self) -> None:
+        """Check measurement errors and sources."""
+        object.__setattr__(self, "sources", tuple(str(source) for source in self.sources))
+        sigma = np.zeros(len(self)) if self.sigma is None else np.array(self.sigma, dtype=float)
+        if sigma.shape != (len(self),) or len(self.sources or self.x) != len(self):
+            raise TableError(
+                f"one sigma and one source for each of {len(self)} rows",
+                f"sigma of shape {sigma.shape}, {len(self.sources)} sources",
+                "columns of different tables",
+                "pass arrays of one length",
+            )
+        if self.sigma is None:
+            return
+        wrong = ~(sigma > 0) & ~np.isnan(sigma) | np.isinf(sigma)
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise TableError(
+                "a positive measurement error, or none",
+                f"a sigma of {sigma[row]:g} in row {row}"
+                + (f" ({self.labels[row]})" if self.labels else ""),
+                "zero for 'not known', or a sign",
+                "leave the cell empty where the error is not known",
+            )
+        sigma.flags.writeable = False
+        object.__setattr__(self, "sigma", sigma)
 
     @classmethod
     def from_csv(
@@ -105,6 +139,9 @@ class Table:
         labels: str | None = None,
         units: Mapping[str, str] | None = None,
         categories: Declared | None = None,
+        *,
+        sigma: str | None = None,
+        sources: str | None = None,
     ) -> Table:
         """Read a CSV file.
 
@@ -126,9 +163,10 @@ class Table:
             For a missing column, text in a numeric column, an unknown category, or an infinite
             value.
         """
-        cells, name = read_cells(Path(path)), Path(path).name
+        cells = read_cells(Path(path))
+        names: Any = {"sigma": sigma, "sources": sources, "source": Path(path).name}
         return cls.from_frame(
-            cells, descriptors, targets, labels, units, categories=categories, source=name
+            cells, descriptors, targets, labels, units, categories=categories, **names
         )
 
     @classmethod
@@ -141,6 +179,8 @@ class Table:
         units: Mapping[str, str] | None = None,
         *,
         categories: Declared | None = None,
+        sigma: str | None = None,
+        sources: str | None = None,
         source: str = "the frame",
     ) -> Table:
         """Take columns of a DataFrame; text cells and ``categories`` are as in :meth:`from_csv`.
@@ -162,13 +202,14 @@ class Table:
         descriptors, targets = tuple(descriptors), tuple(targets)
         descriptors = with_categories(frame, descriptors, categories, source)
         values = numeric_columns(frame, (*descriptors, *targets), source)
-        if labels is not None and labels not in frame.columns:
-            raise TableError(
-                f"a column {labels!r} for the labels",
-                f"columns {[str(c) for c in frame.columns]}",
-                "a typing error in the name",
-                "name an existing column, or leave labels out",
-            )
+        for name, text in ((labels, "labels"), (sigma, "sigma"), (sources, "sources")):
+            if name is not None and name not in frame.columns:
+                raise TableError(
+                    f"a column {name!r} for the {text}",
+                    f"columns {[str(c) for c in frame.columns]}",
+                    "a typing error in the name",
+                    f"name an existing column, or leave {text} out",
+                )
         return cls(
             descriptors,
             targets,
@@ -176,6 +217,8 @@ class Table:
             values[:, len(descriptors) :],
             () if labels is None else tuple(frame[labels].astype(str)),
             units or {},
+            None if sigma is None else numeric_columns(frame, (sigma,), source)[:, 0],
+            () if sources is None else tuple(frame[sources].astype(str)),
         )
 
     def __len__(self) -> int:
@@ -204,9 +247,7 @@ class Table:
         for table, rows in ((self, slice(len(self))), (other, slice(len(self), None))):
             y[rows, [targets.index(t) for t in table.targets]] = table.y
         descriptors, x = stacked(self.descriptors, self.x, other.descriptors, other.x)
-        labels: tuple[str, ...] = ()
-        if self.labels or other.labels:
-            labels = (self.labels or ("",) * len(self)) + (other.labels or ("",) * len(other))
+        labels = _both(self.labels, len(self), other.labels, len(other))
         return Table(
             descriptors,
             targets,
@@ -214,13 +255,37 @@ class Table:
             y,
             labels,
             {**self.units, **other.units},
+            self._sigma_with(other, targets),
+            _both(self.sources, len(self), other.sources, len(other)),
         )
+
+    def _sigma_with(self, other: Table, targets: tuple[str, ...]) -> np.ndarray | None:
+        """Measurement errors of the rows of both."""
+        given = [table for table in (self, other) if table.sigma is not None]
+        if not given:
+            return None
+        strange = [table.targets[-1] for table in given if table.targets[-1] != targets[-1]]
+        if strange:
+            raise TableError(
+                f"measurement errors of {targets[-1]!r}, the primary target of both",
+                f"those of {strange[0]!r}",
+                "the tables have other primary targets",
+                "list the same target last in both",
+            )
+        parts = [
+            np.full(len(table), np.nan) if table.sigma is None else table.sigma
+            for table in (self, other)
+        ]
+        return np.concatenate(parts)
 
     def rows(self, index: Any) -> Table:
         """Return the rows that a boolean mask or an index array selects."""
         index = np.arange(len(self))[index]
         labels = tuple(self.labels[i] for i in index) if self.labels else ()
-        return replace(self, x=self.x[index], y=self.y[index], labels=labels)
+        sources = tuple(self.sources[i] for i in index) if self.sources else ()
+        sigma = None if self.sigma is None else self.sigma[index]
+        chosen = {"x": self.x[index], "y": self.y[index], "sigma": sigma, "sources": sources}
+        return replace(self, labels=labels, **chosen)
 
     def without(self, target: str, index: Any) -> Table:
         """Return the same rows, with ``target`` hidden (missing) in the rows of ``index``."""
@@ -240,8 +305,9 @@ class Table:
         found = categories_of(self.descriptors)
         names = (self.descriptors, self.targets, *([found] if found else []))
         sha = hashlib.sha256(repr(names).encode())
-        for values in (self.x, self.y):
+        for values in (self.x, self.y, *(() if self.sigma is None else (self.sigma,))):
             sha.update(np.where(np.isnan(values), np.nan, values + 0.0).tobytes())
+        sha.update(repr(self.sources).encode() if self.sources else b"")
         return sha.hexdigest()
 
     def to_frame(self) -> pd.DataFrame:
@@ -255,6 +321,11 @@ class Table:
             if isinstance(name, Category):
                 data[name] = name.texts(data[name])
         return pd.DataFrame({"label": list(self.labels), **data} if self.labels else data)
+
+
+def _both(first: tuple[str, ...], n: int, second: tuple[str, ...], m: int) -> tuple[str, ...]:
+    """Words of the rows of two tables, empty where one of them has none."""
+    return (first or ("",) * n) + (second or ("",) * m) if first or second else ()
 
 
 def _merged_order(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:

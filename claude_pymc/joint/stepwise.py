@@ -1,0 +1,117 @@
+r"""Predictions of a primary target whose linkage varies, or whose noise is not one Gaussian.
+
+Draw by draw the cheaper targets v at a candidate are Gaussian; the primary one follows them,
+
+    y | v ~ sum_k c_k(x) v_k + R . phi(x) + noise,    c_near(x) = c_near + sum_m gamma_m psi_m(x),
+
+so that its mean is that of v carried over, and its density one of `claude_pymc.joint.noise` with the
+variance of what is not known of v in the place of a measurement error.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numba import njit
+
+from claude_pymc.errors import CandidateError
+from claude_pymc.joint.noise import NODES, grid, row_density
+
+if TYPE_CHECKING:
+    from claude_pymc.joint.posterior import JointPosterior
+
+
+def linkage_at(post: JointPosterior, phi: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """Linkages of the primary target at candidates (sample, candidate, cheaper target)."""
+    spec = post.spec
+    constant = post.draws_of("linkage")[used, -1, :-1]
+    found = np.repeat(constant[:, None], len(phi), axis=1)
+    if spec.varying:
+        at = [spec.design.terms.index(term) for term in spec.varying]
+        found[:, :, spec.nearest] += post.draws_of("varying")[used] @ phi[:, at].T
+    return found
+
+
+def predict_draws(
+    post: JointPosterior,
+    x: np.ndarray,
+    known: np.ndarray,
+    used: np.ndarray,
+    rng: np.random.Generator | None,
+) -> np.ndarray:
+    """Draws of all targets (sample, candidate, target); with a generator, of observations."""
+    refuse_backwards(post, known)
+    d = len(post.targets)
+    phi = post.spec.design.phi(x)
+    draws = np.empty((len(used), len(x), d))
+    for rows, have, mean, root in post.conditional(x, known[:, :-1], used):
+        if rng is not None:
+            mean = mean + rng.standard_normal(mean.shape) @ np.swapaxes(root, -1, -2)
+        values = np.broadcast_to(known[rows, :-1], (len(used), len(rows), d - 1)).copy()
+        values[:, :, ~have] = mean
+        draws[:, rows, :-1] = values
+    corrections = post.draws_of("corrections")[used, -1]
+    draws[:, :, -1] = corrections @ phi.T
+    draws[:, :, -1] += np.einsum("snk,snk->sn", linkage_at(post, phi, used), draws[:, :, :-1])
+    if rng is not None:
+        noise = rng.standard_normal(draws.shape[:2])
+        if post.spec.noise == "student":
+            nu = post.draws_of("freedom")[used][:, None]
+            noise /= np.sqrt(rng.chisquare(nu, draws.shape[:2]) / nu)
+        draws[:, :, -1] += post.draws_of("sigma")[used, -1:] * noise
+    measured = np.isfinite(known[:, -1])
+    draws[:, measured, -1] = known[measured, -1]
+    return draws
+
+
+def log_density_draws(
+    post: JointPosterior, x: np.ndarray, known: np.ndarray, y: np.ndarray, error: np.ndarray
+) -> np.ndarray:
+    """Log density of values of the primary target (sample, candidate), on the modelled scale.
+
+    ``error`` (candidate) is a known measurement error of the value, zero where there is none.
+    """
+    used = np.arange(len(post.draws_of("root")))
+    phi = post.spec.design.phi(x)
+    link = linkage_at(post, phi, used)
+    mean = post.draws_of("corrections")[:, -1] @ phi.T
+    variance = np.zeros(mean.shape)
+    for rows, have, rest, root in post.conditional(x, known[:, :-1], used):
+        part = link[:, rows]
+        mean[:, rows] += np.einsum("snk,nk->sn", part[:, :, have], known[rows, :-1][:, have])
+        mean[:, rows] += np.einsum("snk,snk->sn", part[:, :, ~have], rest)
+        variance[:, rows] = np.square(part[:, :, ~have] @ root).sum(axis=-1)
+    sigma = post.draws_of("sigma")[:, -1]
+    student = post.spec.noise == "student"
+    nu = post.draws_of("freedom") if student else np.zeros(len(sigma))
+    found = np.empty(mean.shape)
+    _densities(y - mean, sigma, np.sqrt(variance + error**2), nu, found)
+    return found
+
+
+def refuse_backwards(post: JointPosterior, known: np.ndarray) -> None:
+    """Refuse to infer a cheaper value from a measured one of the primary target."""
+    backwards = np.isfinite(known[:, -1]) & ~np.isfinite(known[:, :-1]).all(axis=1)
+    if backwards.any():
+        raise CandidateError(
+            f"values of {post.targets[-1]!r} only where the cheaper targets are given, too",
+            f"candidate {int(np.flatnonzero(backwards)[0])} without some of them",
+            "a linkage that varies, or noise that is not one Gaussian, is followed forwards alone",
+            f"leave {post.targets[-1]!r} out of given",
+        )
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _densities(
+    residual: np.ndarray, sigma: np.ndarray, error: np.ndarray, nu: np.ndarray, found: np.ndarray
+) -> None:
+    """Log densities of residuals (sample, row)."""
+    rate, log_weight = np.empty(NODES), np.empty(NODES)
+    for s in range(len(residual)):
+        if nu[s] > 0.0:
+            grid(nu[s], rate, log_weight)
+        for i in range(residual.shape[1]):
+            found[s, i] = row_density(
+                residual[s, i], sigma[s], error[s, i], nu[s], rate, log_weight
+            )[0]
