@@ -46,6 +46,7 @@ _WHERE = {
     "claude_pymc.tables.smooth": ["HSGP", "Legendre", "Spline"],
     "claude_pymc.tables.claude_xml": ["from_claude_xml"],
     "claude_pymc.tables.design": ["Design"],
+    "claude_pymc.tables.formulas": ["formula_descriptors", "parse_formula"],
     "claude_pymc.tables.statistics": ["PatternStats"],
     "claude_pymc.tables.table": ["Table"],
 }

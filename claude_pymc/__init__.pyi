@@ -41,6 +41,8 @@ from claude_pymc.tables.basis import Polynomial as Polynomial
 from claude_pymc.tables.basis import Sine as Sine
 from claude_pymc.tables.claude_xml import from_claude_xml as from_claude_xml
 from claude_pymc.tables.design import Design as Design
+from claude_pymc.tables.formulas import formula_descriptors as formula_descriptors
+from claude_pymc.tables.formulas import parse_formula as parse_formula
 from claude_pymc.tables.smooth import HSGP as HSGP
 from claude_pymc.tables.smooth import Legendre as Legendre
 from claude_pymc.tables.smooth import Spline as Spline

@@ -39,4 +39,5 @@ def load_dataset(name: str) -> pd.DataFrame:
     """
     import pandas as pd
 
-    return pd.read_csv(shipped("data", name, ".csv"))
+    # An empty cell alone is missing: NaN is sodium nitride.
+    return pd.read_csv(shipped("data", name, ".csv"), keep_default_na=False, na_values=[""])

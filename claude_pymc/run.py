@@ -142,7 +142,7 @@ def predict_table(
     known = {t: table.y[:, j] for j, t in enumerate(table.targets) if t in post.targets}
     found = post.predict(table, kind=kind, given=known, seed=seed).to_frame(0.9)
     found = found.reset_index(drop=True)
-    columns = dict(zip(table.descriptors, table.x.T, strict=True))
+    columns = dict(table.to_frame()[list(table.descriptors)])
     for target in post.targets:
         columns[target] = known.get(target, np.full(len(table), np.nan))
     for name in found.columns:
@@ -158,7 +158,7 @@ def read_candidates(path: Path, study: Study, post: JointPosterior, every: bool)
 
     ``every`` descriptor is needed, or those without which no target is predicted.
     """
-    cells = read_cells(path)
+    cells, _ = study.described(read_cells(path), path.name)
     for target in post.targets:
         if target not in cells.columns:
             cells = cells.assign(**{target: ""})

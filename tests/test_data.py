@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import claude_pymc as cp
+from claude_pymc import datasets
 from claude_pymc.simulators import perovskite, simulate
 
 DATA = Path(__file__).parents[1] / "data"
@@ -52,6 +53,28 @@ def test_public_perovskites_name_the_source_of_each_measured_gap():
     assert (len(frame), frame["gap_sim"].notna().sum(), frame["gap_exp"].notna().sum()) == (5, 5, 3)
     assert (frame["exp_source"].notna() == frame["gap_exp"].notna()).all()
     assert ((frame["x1"] == 0) | (frame["x2"] == 0)).all()
+
+
+def test_binary_band_gaps_have_the_rows_that_the_readme_counts():
+    frame = cp.load_dataset("binary_bandgap")
+    sim, exp = frame["y_sim"].notna(), frame["y_exp"].notna()
+    assert ((sim & ~exp).sum(), (exp & ~sim).sum(), (sim & exp).sum()) == (828, 43, 173)
+    assert frame["formula"].is_unique
+    numbers = cp.formula_descriptors(frame["formula"], ["Number", "AtomicWeight"], ["mean"])
+    np.testing.assert_allclose(numbers["mean_Number"], frame["mean_Z"], atol=1e-3)
+    np.testing.assert_allclose(numbers["mean_AtomicWeight"], frame["mean_mass"], rtol=0.01)
+
+
+def test_an_empty_cell_alone_is_missing(tmp_path, monkeypatch):
+    (tmp_path / "salts.csv").write_text("formula,x,y\nNaN,1,\nNA,,2\n,3,4\n")
+    monkeypatch.setattr(datasets, "folder", lambda name: tmp_path)
+    frame = cp.load_dataset("salts")
+    assert frame["formula"].tolist()[:2] == ["NaN", "NA"]
+    assert frame.isna().to_numpy().tolist() == [
+        [False, False, True],
+        [False, True, False],
+        [True, False, False],
+    ]
 
 
 def test_readme_names_every_file():

@@ -31,6 +31,7 @@ ROOMS |= {
     "review": 3,
     "acquisition": 3,
     "campaign": 4,
+    "study_file": 4,
     "study": 5,
     "run": 6,
     "printing": 7,

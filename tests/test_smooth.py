@@ -11,7 +11,7 @@ from scipy.interpolate import BSpline
 from scipy.special import eval_legendre
 
 import claude_pymc as cp
-from claude_pymc.errors import DesignError
+from claude_pymc.errors import DesignError, TableError
 from claude_pymc.joint.scales import scales_of
 from claude_pymc.tables.bases import basis_from_dict
 
@@ -70,12 +70,15 @@ def test_features_and_variances_are_those_of_pymc(rng):
     np.testing.assert_allclose(ours, psd, rtol=1e-8)
 
 
-def difference(basis, n, length, seed):
-    """Largest errors of mean and sd of a process given rows, in units of its prior sd."""
+def difference(basis, n, length, seed, edge=1.0):
+    """Largest errors of mean and sd of a process given rows, in units of its prior sd.
+
+    Rows lie within -1 .. 1, candidates within -edge .. edge.
+    """
     rng = np.random.default_rng(seed)
     names = ["a", "b"][:n]
-    x, new = rng.uniform(-1, 1, (12, n)), rng.uniform(-1, 1, (80, n))
-    corners = np.array(np.meshgrid(*[[-1.0, 1.0]] * n)).reshape(n, -1).T
+    x, new = rng.uniform(-1, 1, (12, n)), edge * rng.uniform(-1, 1, (80, n))
+    corners = np.array(np.meshgrid(*[[-edge, edge]] * n)).reshape(n, -1).T
     new = np.vstack([new, corners])
     used = [g.startswith("gp") for g in basis.groups(names)]
     if n == 2:  # the product alone
@@ -128,6 +131,66 @@ def test_beyond_the_range_of_lengths_it_is_not(n):
     for length in (0.6 * basis.shortest, 2.5 * basis.longest):
         errors = np.array([difference(basis, n, length, seed) for seed in range(10)])
         assert errors.max() > 0.02
+
+
+@pytest.mark.parametrize("boundary", [2.0, 2.5, 3.0])
+@pytest.mark.parametrize("n", [1, 2])
+def test_beyond_the_bounds_the_process_is_the_exact_one_as_far_as_documented(n, boundary):
+    """Within 16 % of the prior sd at the reach, and useless at twice that way to the boundary."""
+    basis = cp.HSGP(order=16, boundary=boundary, interactions=[(0, 1)] if n == 2 else [])
+    for edge, least, most in ((basis.reach, 0.0, 0.16), (2 * basis.reach - 1, 0.3, 1.0)):
+        errors = [difference(basis, n, basis.longest, seed, edge) for seed in range(10)]
+        assert least < np.max(errors) < most, (edge, np.max(errors, axis=0))
+
+
+WIDE = {"x": (200.0, 600.0), "z": (0.0, 1.0)}
+
+
+@pytest.mark.parametrize(
+    ("basis", "most", "says"),
+    [
+        (cp.HSGP(order=9), 700.0, r"720 in row 1, 120 beyond the bounds or 0\.6 half widths; 1"),
+        (cp.HSGP(order=12, boundary=4.0), 800.0, "840 in row 1, 240 beyond"),
+        (cp.Spline(), 640.0, r"648 in row 1, 48 beyond the bounds or 0\.24 half widths; 1 of 2"),
+    ],
+)
+def test_rows_beyond_the_reach_are_refused(basis, most, says):
+    design = cp.Design.from_bounds(WIDE, ["y"], basis)
+    margin = most - 600.0
+    for x in (most, 200.0 - margin):
+        assert np.isfinite(design.phi([[x, 0.0]])).all()
+    for x in (600.0 + 1.2 * margin, 200.0 - 1.2 * margin):
+        with pytest.raises(TableError, match=f"'x' between {200 - margin:g} and {most:g}, where"):
+            design.phi([[200.0, 0.0], [x, 0.0]])
+    with pytest.raises(TableError, match=says) as error:
+        design.phi([[200.0, 0.0], [600.0 + 1.2 * margin, 0.0]])
+    assert f"bounds={{'x': (200, {600 + 1.2 * margin:g})}} in Design.from_table" in str(error.value)
+    wider = cp.Design.from_bounds({**WIDE, "x": (200.0, 600.0 + 1.2 * margin)}, ["y"], basis)
+    assert np.isfinite(wider.phi([[600.0 + 1.2 * margin, 0.0]])).all()
+
+
+def test_polynomials_and_linear_terms_reach_anywhere():
+    for basis in (cp.Polynomial(degree=2), cp.Legendre(degree=4), cp.Sine(order=2)):
+        assert cp.Design.from_bounds(WIDE, ["y"], basis).phi([[9000.0, -5.0]]).shape[0] == 1
+    alone = cp.HSGP(order=9, exponents=[[0, 0], [1, 0], [0, 1], [0, 2]])
+    design = cp.Design.from_bounds(WIDE, ["y"], alone)
+    assert design.phi([[9000.0, 0.5]])[0, 1] == 43.0
+    with pytest.raises(TableError, match=r"'z' between -0\.25 and 1\.25"):
+        design.phi([[9000.0, 1.6]])
+    assert design.phi([[np.nan, 0.5]])[0, 1] == 0.0
+
+
+def test_the_row_beyond_is_named_where_it_comes_from():
+    rows = cp.Table(["x"], ["y"], np.linspace(0, 1, 9)[:, None], np.ones((9, 1)))
+    with pytest.raises(TableError, match="1 in row 8"):
+        cp.Design.from_table(rows, cp.Spline(), bounds={"x": (0.0, 0.5)})
+    design = cp.Design.from_table(rows, cp.Spline())
+    later = cp.Table(["x"], ["y"], [[0.5], [2.0]], [[np.nan], [1.0]], labels=["a", "b"])
+    with pytest.raises(TableError, match=r"2 in row 1 \(b\), 1 beyond the bounds"):
+        cp.PatternStats.from_table(later, design)
+    raw = cp.Design.from_bounds({"x": (0.0, 9.0)}, ["y"], cp.Spline(), standardize=False)
+    with pytest.raises(TableError, match=r"bounds -1 \.\. 1"):
+        raw.phi([[2.0]])
 
 
 def test_lengths_stay_within_the_range():

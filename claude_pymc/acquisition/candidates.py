@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from claude_pymc.errors import CandidateError
+from claude_pymc.tables.categories import Category
 from claude_pymc.tables.reading import numeric_columns
 from claude_pymc.tables.table import Table
 
@@ -23,6 +24,8 @@ def mesh(**axes: ArrayLike) -> pd.DataFrame:
     --------
     >>> mesh(x1=[0.0, 1.0], x2=[5.0, 6.0]).to_numpy().tolist()
     [[0.0, 5.0], [0.0, 6.0], [1.0, 5.0], [1.0, 6.0]]
+    >>> mesh(x=[0.5], route=["melt", "sol-gel"]).to_numpy().tolist()
+    [[0.5, 'melt'], [0.5, 'sol-gel']]
     """
     if not axes or any(np.size(values) == 0 for values in axes.values()):
         raise CandidateError(
@@ -31,7 +34,9 @@ def mesh(**axes: ArrayLike) -> pd.DataFrame:
             "an empty range",
             "for example cp.mesh(x=np.linspace(0, 1, 31))",
         )
-    grids = np.meshgrid(*(np.asarray(v, dtype=np.float64) for v in axes.values()), indexing="ij")
+    arrays = [np.asarray(values) for values in axes.values()]
+    arrays = [v if v.dtype.kind in "OU" else v.astype(np.float64) for v in arrays]
+    grids = np.meshgrid(*arrays, indexing="ij")
     return pd.DataFrame({name: g.ravel() for name, g in zip(axes, grids, strict=True)})
 
 
@@ -42,15 +47,19 @@ class Candidates:
     Parameters
     ----------
     frame : DataFrame (candidate, descriptor)
+        As people read it: text where a descriptor holds text.
     labels : list of str
         Empty where candidates have no names.
     values : array (candidate, target)
         Measured values, NaN where there is none.
+    x : array (candidate, descriptor)
+        The frame in numbers, with positions in place of text.
     """
 
     frame: pd.DataFrame
     labels: list[str]
     values: np.ndarray
+    x: np.ndarray
 
     @classmethod
     def read(
@@ -97,7 +106,11 @@ class Candidates:
             if target in frame.columns:
                 values[:, j] = numeric_columns(frame, (target,), "the candidates")[:, 0]
         labels = list(frame["label"].astype(str)) if "label" in frame.columns else []
-        return cls(pd.DataFrame(x, columns=list(descriptors)), labels, values)
+        shown = pd.DataFrame(x, columns=list(descriptors))
+        for j, name in enumerate(descriptors):
+            if isinstance(name, Category):
+                shown[name] = name.texts(x[:, j])
+        return cls(shown, labels, values, x)
 
     @cached_property
     def keys(self) -> list[bytes]:
@@ -106,7 +119,7 @@ class Candidates:
 
     def keys_of(self, chosen: np.ndarray) -> list[bytes]:
         """Keys over the descriptors where ``chosen`` (descriptor) is True."""
-        x = self.frame.to_numpy()[:, chosen]
+        x = self.x[:, chosen]
         with np.errstate(divide="ignore"):
             digits = np.where(x == 0, 0, np.floor(np.log10(np.abs(x))))
         step = 10.0 ** (digits - 9)
@@ -114,7 +127,7 @@ class Candidates:
 
     def masks(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return which descriptors are present, each with the rows (index) where just these are."""
-        present = self.frame.notna().to_numpy()
+        present = ~np.isnan(self.x)
         return [
             (mask, np.flatnonzero((present == mask).all(axis=1)))
             for mask in np.unique(present, axis=0)

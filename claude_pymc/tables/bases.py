@@ -7,6 +7,7 @@ from typing import Any
 
 from claude_pymc.errors import DesignError
 from claude_pymc.tables.basis import Basis, Polynomial, Sine
+from claude_pymc.tables.indicators import Indicated
 from claude_pymc.tables.smooth import HSGP, Legendre, Spline
 
 BASES: dict[str, type[Basis]] = {
@@ -18,6 +19,9 @@ def basis_from_dict(data: dict[str, Any]) -> Basis:
     """Rebuild a basis from :meth:`Basis.to_dict`."""
     fields = dict(data)
     kind = fields.pop("kind", None)
+    if kind == Indicated.kind:
+        named = tuple((str(name), tuple(names)) for name, names in fields["categories"])
+        return Indicated(basis=basis_from_dict(fields["basis"]), categories=named)
     if kind not in BASES:
         raise DesignError(
             f"a basis of kind {sorted(BASES)}",

@@ -7,6 +7,8 @@ f_n(x) = x^n; `Sine` has f_0 = 1, f_n(x) = sin(2 pi n x) (Harashima et al. 2025,
 from __future__ import annotations
 
 import itertools
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from claude_pymc.errors import DesignError
+from claude_pymc.tables.memory import refuse_many_terms
 
 Orders = tuple[tuple[int, ...], ...]
 MANY = 2048  # rows for which loading numba pays
@@ -37,7 +40,16 @@ class Basis:
     exponents: Orders | None = None
 
     kind: ClassVar[str] = ""
-    domain: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+
+    @property
+    def domain(self) -> tuple[float, float]:
+        """What the bounds of a descriptor are mapped to."""
+        return (-1.0, 1.0)
+
+    @property
+    def reach(self) -> float:
+        """How far from the middle of its bounds, in half widths, a descriptor may lie."""
+        return math.inf
 
     def __post_init__(self) -> None:
         """Freeze explicit exponents and refuse repeated terms."""
@@ -45,7 +57,7 @@ class Basis:
             return
         orders = _as_orders(self.exponents)
         object.__setattr__(self, "exponents", orders)
-        repeated = [list(o) for i, o in enumerate(orders) if o in orders[:i]]
+        repeated = [list(o) for o, n in Counter(orders).items() if n > 1]
         if repeated or not orders:
             raise DesignError(
                 "different terms",
@@ -54,8 +66,20 @@ class Basis:
                 "list each term once",
             )
 
+    def count(self, n_descriptors: int) -> int:
+        """Count the terms, without making them."""
+        return self._default_count(n_descriptors) if self.exponents is None else len(self.exponents)
+
     def orders(self, n_descriptors: int) -> Orders:
-        """Return the orders of each term, (basis, descriptor)."""
+        """Return the orders of each term, (basis, descriptor).
+
+        Raises
+        ------
+        DesignError
+            If there are more terms than memory can hold statistics of, or exponents that do not
+            fit the descriptors.
+        """
+        refuse_many_terms(self.count(n_descriptors), n_descriptors, self.kind)
         if self.exponents is None:
             return self._default_orders(n_descriptors)
         wrong = [list(o) for o in self.exponents if len(o) != n_descriptors]
@@ -111,6 +135,9 @@ class Basis:
         exponents = None if self.exponents is None else [list(o) for o in self.exponents]
         return {"kind": self.kind, "exponents": exponents}
 
+    def _default_count(self, n_descriptors: int) -> int:
+        raise NotImplementedError
+
     def _default_orders(self, n_descriptors: int) -> Orders:
         raise NotImplementedError
 
@@ -156,6 +183,9 @@ class Polynomial(Basis):
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""
         return {**super().to_dict(), "degree": self.degree}
+
+    def _default_count(self, n_descriptors: int) -> int:
+        return math.comb(n_descriptors + self.degree, n_descriptors)
 
     def _default_orders(self, n_descriptors: int) -> Orders:
         found = []
@@ -203,7 +233,11 @@ class Sine(Basis):
     order: int = 1
 
     kind: ClassVar[str] = "sine"
-    domain: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    @property
+    def domain(self) -> tuple[float, float]:
+        """The unit interval: one period."""
+        return (0.0, 1.0)
 
     def __post_init__(self) -> None:
         """Check the order."""
@@ -213,6 +247,9 @@ class Sine(Basis):
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""
         return {**super().to_dict(), "order": self.order}
+
+    def _default_count(self, n_descriptors: int) -> int:
+        return (self.order + 1) ** n_descriptors
 
     def _default_orders(self, n_descriptors: int) -> Orders:
         return tuple(itertools.product(range(self.order + 1), repeat=n_descriptors))

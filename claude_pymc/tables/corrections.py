@@ -9,6 +9,7 @@ import numpy as np
 
 from claude_pymc.errors import DesignError
 from claude_pymc.tables.basis import Basis
+from claude_pymc.tables.categories import categories_of
 
 Terms = Sequence[str] | Sequence[Sequence[int]]
 
@@ -22,7 +23,8 @@ def correction_sets(
     """Terms of each correction set by name, in the order of the basis."""
     terms, orders = basis.terms(descriptors), basis.orders(len(descriptors))
     groups = basis.groups(descriptors)
-    simple = tuple(t for t, g in zip(terms, groups, strict=True) if g in ("constant", "linear"))
+    plain = ("constant", "linear", *categories_of(descriptors))
+    simple = tuple(t for t, g in zip(terms, groups, strict=True) if g in plain)
     given = dict(corrections or {})
     per_target(targets, dict.fromkeys(given, ""), "", "corrections")
     sets = []

@@ -1,6 +1,7 @@
 """The frozen bridge between a table and a model: scaling, basis, correction sets.
 
-Descriptors are mapped affinely from their bounds to the domain of the basis, and targets to
+Descriptors are mapped affinely from their bounds to the domain of the basis (those that hold text
+come last and have no bounds, `claude_pymc.tables.indicators`), and targets to
 
     y = (g(target) - location) / scale,    g the identity or the logarithm,
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +24,7 @@ import numpy as np
 from claude_pymc.errors import ClaudeError, DesignError
 from claude_pymc.tables.bases import basis_from_dict
 from claude_pymc.tables.basis import Basis, Polynomial
+from claude_pymc.tables.categories import Category, categories_of, numbers_first
 from claude_pymc.tables.corrections import (
     Terms,
     active_terms,
@@ -30,8 +33,14 @@ from claude_pymc.tables.corrections import (
     needed_descriptors,
     per_target,
 )
+from claude_pymc.tables.design_checks import (
+    refuse_beyond,
+    refuse_identical_columns,
+    refuse_names,
+    refuse_quantities,
+)
+from claude_pymc.tables.indicators import indicated, named
 from claude_pymc.tables.scaling import (
-    TRANSFORMS,
     checked_bounds,
     descriptor_bounds,
     forward,
@@ -40,12 +49,7 @@ from claude_pymc.tables.scaling import (
     target_scaling,
     target_scaling_from_ranges,
 )
-from claude_pymc.tables.smooth import Additive
 from claude_pymc.tables.table import Table
-
-CHUNK = 65536
-# Columns of the tables that predictions and proposals write.
-RESERVED = set("label target rank candidate mean std lower90 upper90 rule score".split())
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ class Design:
     corrections : tuple of tuple of str
         Terms of the correction set K_j of each target, in the order of the targets.
     bounds : tuple of (float, float)
-        Range of each descriptor, mapped to the domain of the basis; empty: used as they are.
+        Range of each descriptor that is a number, mapped to the domain of the basis; empty: used
+        as they are.
     quantities : tuple of str
         Quantity of each target.
     location, scale : tuple of float
@@ -88,69 +93,17 @@ class Design:
 
     def __post_init__(self) -> None:
         """Check names, and that the targets of a quantity share a transform."""
-        names = self.descriptors + self.targets
-        if len(set(names)) < len(names) or not self.descriptors or not self.targets:
-            raise DesignError(
-                "at least one descriptor and one target, each named once",
-                f"descriptors {list(self.descriptors)}, targets {list(self.targets)}",
-                "a name was listed twice, a list is empty, or a text stands where a list should",
-                "list each name once, targets from the cheapest to the primary one",
-            )
-        reserved = [name for name in names if name in RESERVED]
-        if reserved:
-            raise DesignError(
-                "names that proposals do not use for columns of their own",
-                f"{reserved[0]!r}",
-                f"these are taken: {sorted(RESERVED)}",
-                "rename the column",
-            )
-        terms = self.terms  # made anew whenever it is asked for
-        repeated = [t for i, t in enumerate(terms) if t in terms[:i]]
-        if repeated:
-            raise DesignError(
-                "basis terms of different names",
-                f"two terms {repeated[0]!r}",
-                "a descriptor has the name of a term, such as 'x^2'",
-                "rename the descriptor",
-            )
-        for target, rule in zip(self.targets, self.transforms, strict=True):
-            if rule not in TRANSFORMS:
-                raise DesignError(
-                    f"a transform among {list(TRANSFORMS)}",
-                    f"{rule!r} for {target!r}",
-                    "a typing error",
-                    "choose a known transform",
-                )
+        object.__setattr__(self, "descriptors", named(self.descriptors, self.basis))
+        refuse_names(self.descriptors, self.targets, self.terms)
+        refuse_quantities(self.targets, self.quantities, self.transforms, dict(self.units))
         if self.missing_descriptors and not self.linear:
             raise DesignError(
                 f"the terms {['1', *self.descriptors]}, each descriptor entering linearly",
                 f"{list(self.terms)}",
-                "where descriptors are missing they are part of the Gaussian, without powers",
-                "use Polynomial(degree=1), or fill the missing descriptors",
+                "where descriptors are missing they are part of the Gaussian, as numbers, without "
+                "powers",
+                "use Polynomial(degree=1) without descriptors of text, or fill the missing ones",
             )
-        units = dict(self.units)
-        for quantity in dict.fromkeys(self.quantities):
-            members = [
-                t for t, q in zip(self.targets, self.quantities, strict=True) if q == quantity
-            ]
-            found = {units[t] for t in members if t in units}
-            if len(found) > 1:
-                raise DesignError(
-                    f"one unit for the targets {members} of one quantity",
-                    f"{sorted(found)}",
-                    "targets of different quantities share location and scale by default",
-                    "convert one of them, or name their quantities: "
-                    f"quantities={ {t: t for t in members} }",
-                )
-            pairs = zip(self.quantities, self.transforms, strict=True)
-            rules = sorted({rule for q, rule in pairs if q == quantity})
-            if len(rules) > 1:
-                raise DesignError(
-                    f"one transform for all targets of {quantity!r}",
-                    f"{rules}",
-                    "targets of one quantity share location and scale, a logarithm does not fit",
-                    "transform all of them, or name different quantities",
-                )
 
     @classmethod
     def from_table(
@@ -202,20 +155,20 @@ class Design:
         >>> design.terms, design.corrections[1]
         (('1', 'x', 'x^2'), ('1',))
         """
-        basis = Polynomial(degree=1) if basis is None else basis
-        sets = correction_sets(basis, table.descriptors, table.targets, corrections)
+        descriptors, x = numbers_first(table.descriptors, table.x)
+        basis = indicated(Polynomial(degree=1) if basis is None else basis, descriptors)
+        sets = correction_sets(basis, descriptors, table.targets, corrections)
         if not missing_descriptors:
-            active = active_terms(basis.terms(table.descriptors), sets)
-            name_missing(lacking(basis, active, table.x, table.y), table.descriptors, table.labels)
-        found = dict(
-            zip(table.descriptors, descriptor_bounds(table.x, table.descriptors), strict=True)
-        )
-        ranges = {**found, **checked_bounds(bounds or {}, table.descriptors)}
+            active = active_terms(basis.terms(descriptors), sets)
+            name_missing(lacking(basis, active, x, table.y), descriptors, table.labels)
+        numbers = tuple(name for name in descriptors if not isinstance(name, Category))
+        found = dict(zip(numbers, descriptor_bounds(x[:, : len(numbers)], numbers), strict=True))
+        ranges = {**found, **checked_bounds(bounds or {}, numbers)}
         names = per_target(table.targets, quantities, "quantity", "quantities")
         rules = per_target(table.targets, transforms, "identity", "transforms")
         location, scale = target_scaling(table.y, table.targets, names, rules, sets, standardize)
         design = cls(
-            table.descriptors,
+            descriptors,
             table.targets,
             basis,
             sets,
@@ -227,13 +180,13 @@ class Design:
             tuple(sorted(table.units.items())),
             missing_descriptors,
         )
-        _refuse_identical_columns(design, table.x)
+        refuse_identical_columns(design.phi, x, design.terms, basis, design.categories)
         return design
 
     @classmethod
     def from_bounds(
         cls,
-        bounds: Mapping[str, tuple[float, float]],
+        bounds: Mapping[str, tuple[float, float] | Sequence[str]],
         targets: Sequence[str],
         basis: Basis | None = None,
         corrections: Mapping[str, Terms] | None = None,
@@ -247,7 +200,8 @@ class Design:
     ) -> Design:
         """Make a design before any row exists.
 
-        ``bounds`` are the ranges of the descriptors. ``ranges`` are values (low, high) between
+        ``bounds`` are the ranges of the descriptors; a list of its categories is that of one which
+        holds text. ``ranges`` are values (low, high) between
         which a target is expected with about 95 %; without them targets are used as they are.
         Other arguments as in :meth:`from_table`.
 
@@ -257,10 +211,12 @@ class Design:
         >>> design.phi([[0.0], [2.0]]).tolist()
         [[1.0, -1.0], [1.0, 1.0]]
         """
-        basis = Polynomial(degree=1) if basis is None else basis
-        descriptors = tuple(bounds)
+        texts = [Category(k, map(str, v)) for k, v in bounds.items() if isinstance([*v, 0][0], str)]
+        numbers: dict[str, Any] = {k: v for k, v in bounds.items() if k not in texts}
+        kept = checked_bounds(numbers, tuple(bounds))
+        descriptors = (*kept, *texts)
+        basis = indicated(Polynomial(degree=1) if basis is None else basis, descriptors)
         targets = () if isinstance(targets, str) else tuple(targets)
-        kept = tuple(checked_bounds(bounds, descriptors).values())
         sets = correction_sets(basis, descriptors, targets, corrections)
         names = per_target(targets, quantities, "quantity", "quantities")
         rules = per_target(targets, transforms, "identity", "transforms")
@@ -271,7 +227,7 @@ class Design:
             targets,
             basis,
             sets,
-            kept if standardize else (),
+            tuple(kept.values()) if standardize else (),
             names,
             location,
             scale,
@@ -284,6 +240,11 @@ class Design:
     def terms(self) -> tuple[str, ...]:
         """Names of the basis terms."""
         return self.basis.terms(self.descriptors)
+
+    @property
+    def categories(self) -> dict[str, tuple[str, ...]]:
+        """Categories of the descriptors that hold text, in the order of their terms."""
+        return categories_of(self.descriptors)
 
     @property
     def active(self) -> np.ndarray:
@@ -300,6 +261,13 @@ class Design:
         if not self.missing_descriptors and np.isnan(x).any():
             name_missing(lacking(self.basis, self.active, x, y), self.descriptors, labels)
 
+    def refuse_beyond(self, x: np.ndarray, labels: tuple[str, ...] = ()) -> None:
+        """Refuse rows (row, descriptor) where the functions of the basis no longer hold."""
+        if math.isfinite(self.basis.reach):
+            n = len(self.descriptors) - len(self.categories)
+            bounds = self.bounds or (self.basis.domain,) * n
+            refuse_beyond(x[:, :n], self.descriptors, bounds, self.basis, labels)
+
     def usable(self, x: np.ndarray) -> np.ndarray:
         """Boolean (row, target): True where no descriptor that the target uses is missing."""
         needed = needed_descriptors(self.basis, self.active, len(self.descriptors))
@@ -313,8 +281,9 @@ class Design:
     def phi(self, x: Any, out: np.ndarray | None = None) -> np.ndarray:
         """Expand raw descriptors (row, descriptor) to phi (row, basis).
 
-        Terms of a missing descriptor (NaN) are zero. The result is the transpose of ``out``
-        (basis, row), if that is given.
+        Of a descriptor that holds text: positions among its categories. Terms of a missing
+        descriptor (NaN) are zero. The result is the transpose of ``out`` (basis, row), if that is
+        given.
         """
         u = np.asarray(x, dtype=np.float64)
         if u.ndim != 2 or u.shape[1] != len(self.descriptors):
@@ -324,10 +293,13 @@ class Design:
                 f"one column is needed for each of {list(self.descriptors)}",
                 "reshape the array",
             )
+        self.refuse_beyond(u)
         if self.bounds:
             low, high = np.array(self.bounds).T
             start, end = self.basis.domain
-            u = start + (u - low) * ((end - start) / (high - low))
+            n = len(low)
+            scaled = start + (u[:, :n] - low) * ((end - start) / (high - low))
+            u = scaled if n == u.shape[1] else np.hstack([scaled, u[:, n:]])
         missing = np.isnan(u)
         if not missing.any():
             return self.basis.expand(u, out)
@@ -372,31 +344,3 @@ class Design:
 def _tuples(value: Any) -> Any:
     """Turn nested lists into nested tuples."""
     return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
-
-
-def _refuse_identical_columns(design: Design, x: np.ndarray) -> None:
-    """Refuse a basis in which two terms take the same values in all rows."""
-    if len(x) < 2:
-        return
-    prints = [hashlib.sha256() for _ in design.terms]
-    used = np.array(design.basis.orders(len(design.descriptors))) > 0
-    for start in range(0, len(x), CHUNK):
-        chunk = x[start : start + CHUNK]
-        # Terms of a missing descriptor are zero; infinity where it is missing tells them apart.
-        phi = np.round(design.phi(chunk), 12) + np.where(np.isnan(chunk) @ used.T, np.inf, 0.0)
-        for sha, column in zip(prints, phi.T, strict=True):
-            sha.update(column.tobytes())
-    seen: dict[bytes, str] = {}
-    # Functions of a kernel or splines may agree where a descriptor takes few values: their prior
-    # holds them. A copied column shows in the linear terms.
-    orders = np.array(design.basis.orders(len(design.descriptors)))
-    simple = (orders <= 1).all(axis=1) | (not isinstance(design.basis, Additive))
-    for term, sha, judged in zip(design.terms, prints, simple, strict=True):
-        if judged and sha.digest() in seen:
-            raise DesignError(
-                "basis terms that differ in at least one row",
-                f"{seen[sha.digest()]!r} and {term!r} are equal in all {len(x)} rows",
-                "too few distinct values of a descriptor for this basis, or a copied column",
-                "leave one of the two terms out, or use Design.from_bounds if rows will come",
-            )
-        seen[sha.digest()] = term

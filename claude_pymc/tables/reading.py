@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from claude_pymc.errors import TableError
+from claude_pymc.tables.categories import Category, Declared, texts_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,13 +100,36 @@ def _decimal_comma_to_point(cells: pd.DataFrame, source: str) -> pd.DataFrame:
     return cells.where(~comma, stripped.map(lambda cell: cell.replace(",", ".")))
 
 
-def numeric_columns(
-    frame: pd.DataFrame, columns: tuple[str, ...], source: str, row: str = "line"
-) -> np.ndarray:
-    """Return the named columns as numbers (row, column), NaN where a cell is missing.
+def with_categories(
+    frame: pd.DataFrame, descriptors: tuple[str, ...], declared: Declared | None, source: str
+) -> tuple[str, ...]:
+    """Names of descriptors, those of text as `Category`.
 
-    An error names a cell by the index of the frame, which counts what ``row`` says.
+    ``declared`` lists the latter, or gives their categories. Where it does not, they are those of
+    the rows, in alphabetical order.
     """
+    declared = {} if declared is None else declared
+    known = dict(declared) if isinstance(declared, Mapping) else dict.fromkeys(declared, ())
+    for name, texts in known.items():
+        if name not in descriptors or isinstance(declared, str) or isinstance(texts, str):
+            raise TableError(
+                f"categories as a list of some of the descriptors {list(descriptors)}",
+                f"{declared!r}",
+                "a typing error, a target among them, or brackets that lack",
+                "for example categories=['route'], or {'route': ['melt', 'sol-gel']}",
+            )
+    found = []
+    for name in descriptors:
+        if name in known:
+            at = column_places(frame, (name,), source)[0]
+            texts = known[name] or sorted(set(texts_of(frame.iloc[:, at])) - {""})
+            name = Category(name, texts)
+        found.append(name)
+    return tuple(found)
+
+
+def column_places(frame: pd.DataFrame, columns: tuple[str, ...], source: str) -> list[int]:
+    """Positions of the named columns, each of which must be there once."""
     names = [str(name) for name in frame.columns]
     for column in columns:
         if names.count(column) != 1:
@@ -117,18 +142,46 @@ def numeric_columns(
                 "repeated",
                 f"{hint}correct the name; capitals count, and units belong in `units`",
             )
-    frame = frame.iloc[:, [names.index(column) for column in columns]]
+    return [names.index(column) for column in columns]
+
+
+def numeric_columns(
+    frame: pd.DataFrame, columns: tuple[str, ...], source: str, row: str = "line"
+) -> np.ndarray:
+    """Return the named columns as numbers (row, column), NaN where a cell is missing.
+
+    A column whose name is a `Category` becomes positions among its categories. An error names a
+    cell by the index of the frame, which counts what ``row`` says.
+    """
+    raw = frame = frame.iloc[:, column_places(frame, columns, source)]
     if frame.attrs.get("decimal comma"):
-        frame = _decimal_comma_to_point(frame, source)
+        text = [cells.dtype.kind not in "fiu" for _, cells in frame.items()]
+        frame = frame.copy()
+        frame.loc[:, text] = _decimal_comma_to_point(frame.loc[:, text], source)
     values = np.empty((len(frame), len(columns)))
     for j, column in enumerate(columns):
         cells = frame.iloc[:, j]
+        if isinstance(column, Category):
+            texts = texts_of(raw.iloc[:, j])  # with its commas
+            values[:, j] = column.positions(texts, [f"{row} {at}" for at in frame.index], source)
+            continue
         if cells.dtype.kind in "fiu":
             values[:, j] = cells.to_numpy(dtype=np.float64, na_value=np.nan)
             continue
-        for i, (at, cell) in enumerate(zip(frame.index, cells, strict=True)):
-            values[i, j] = _number(cell, f"{row} {at}", column, source)
+        try:
+            for i, (at, cell) in enumerate(zip(frame.index, cells, strict=True)):
+                values[i, j] = _number(cell, f"{row} {at}", column, source)
+        except TableError as error:
+            if any(map(_is_number, cells)):
+                raise
+            todo = f"{error.todo}; a descriptor of text is declared: categories=[{column!r}]"
+            raise TableError(error.expected, error.got, error.cause, todo) from error
     return values
+
+
+def _is_number(cell: object) -> bool:
+    """Say whether a cell has a number, also one with a unit or a decimal comma."""
+    return re.match(r"\s*[+-]?[.,]?\d", str(cell)) is not None
 
 
 def _number(cell: object, place: str, column: str, source: str) -> float:

@@ -165,6 +165,7 @@ def outside(
     """Say how many candidates (row, descriptor) lie outside the bounds, and which is farthest.
 
     A millionth of the range beyond a bound is round-off, and a missing descriptor lies nowhere.
+    Descriptors that hold text come last and have no bounds.
 
     Examples
     --------
@@ -174,6 +175,7 @@ def outside(
     if not bounds or not len(x):
         return None
     low, high = np.array(bounds).T
+    x = x[:, : len(bounds)]
     beyond = np.nan_to_num(np.maximum(low - x, x - high) / (high - low), nan=0.0)
     count = int((beyond > 1e-6).any(axis=1).sum())
     if not count:

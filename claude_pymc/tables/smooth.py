@@ -119,6 +119,14 @@ class Additive(Basis):
             "products": self.products,
         }
 
+    def _default_count(self, n_descriptors: int) -> int:
+        most = self.order**2 + 1
+        pairs = most  # of many functions: at least as many as there are, far too many anyway
+        if self.order < 10000:
+            pairs = sum(min(self.order, math.isqrt(most - a * a)) for a in range(1, self.order + 1))
+        products = math.comb(n_descriptors, 2) if self.products else 0
+        return 1 + n_descriptors * (self.order + 1) + products + pairs * len(self.interactions)
+
     def _default_orders(self, n_descriptors: int) -> Orders:
         beyond = [pair for pair in self.interactions if pair[1] >= n_descriptors]
         if beyond:
@@ -174,7 +182,9 @@ class HSGP(Additive):
 
     Within that range, given rows, the sd of the process differs from that of the exact one by less
     than 2 % of its prior sd anywhere inside the bounds; so does the mean in 95 of 100 data sets,
-    and in the others by up to 4 % at the longest length.
+    and in the others by up to 4 % at the longest length. Beyond the bounds the difference grows,
+    for the longest lengths to 15 % at a third of the way to the boundary. Rows farther out are
+    refused: at the boundary all features vanish, and the prior sd with them.
 
     Source: Solin, Särkkä, Stat. Comput. 30, 419 (2020); Riutort-Mayol et al., Stat. Comput. 33, 17
     (2023).
@@ -239,6 +249,11 @@ class HSGP(Additive):
         """Largest length that does not feel the boundary; bounds are 2 apart."""
         return (self.boundary - 1.0) / LONG
 
+    @property
+    def reach(self) -> float:
+        """A third of the way from the bounds to the boundary, at which all features vanish."""
+        return 1.0 + (self.boundary - 1.0) / 3.0
+
     def kernel(self, descriptors: Sequence[str]) -> Kernel:
         """Lengths, and frequencies of the terms."""
         orders = np.array(self.orders(len(descriptors)))
@@ -269,6 +284,9 @@ class HSGP(Additive):
 class Spline(Additive):
     """Cubic B-splines on equidistant knots, beside constant and linear terms.
 
+    Beyond the bounds splines are constant, and rows farther out than a tenth of the range are
+    refused.
+
     Parameters
     ----------
     exponents : list of list of int, optional
@@ -291,6 +309,11 @@ class Spline(Additive):
         """Check the order."""
         super().__post_init__()
         check_whole("order", self.order, 4)
+
+    @property
+    def reach(self) -> float:
+        """A tenth of the range beyond the bounds."""
+        return 1.2
 
     def _univariate(self, u: np.ndarray, highest: int) -> np.ndarray:
         from scipy.interpolate import BSpline

@@ -22,6 +22,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from claude_pymc.errors import ClaudeError, Notice, StatisticsError, TableError
+from claude_pymc.tables.categories import refuse_other_categories
 from claude_pymc.tables.design import Design
 from claude_pymc.tables.gram import condense, less, root_of, triangle
 from claude_pymc.tables.kept import KeptRows
@@ -234,7 +235,7 @@ class PatternStats(FromSources):
             return
         fields = [
             name
-            for name in self.design.__dataclass_fields__
+            for name in (*self.design.__dataclass_fields__, "categories")
             if getattr(self.design, name) != getattr(other.design, name)
         ]
         raise StatisticsError(
@@ -389,6 +390,7 @@ def _columns_of(table: Table, design: Design) -> tuple[np.ndarray, np.ndarray]:
             "the table was read with other columns than the design",
             "read the table with the columns of the design",
         )
+    refuse_other_categories(table.descriptors, design.descriptors)
     units = dict(design.units)
     clash = [k for k, unit in table.units.items() if units.get(k, unit) != unit]
     if clash:
@@ -406,6 +408,7 @@ def _columns_of(table: Table, design: Design) -> tuple[np.ndarray, np.ndarray]:
         for name in known:
             y[:, design.targets.index(name)] = table.y[:, table.targets.index(name)]
     design.refuse_missing(x, y, table.labels)
+    design.refuse_beyond(x, table.labels)
     return x, y
 
 

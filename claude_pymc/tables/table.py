@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from claude_pymc.errors import TableError
-from claude_pymc.tables.reading import numeric_columns, read_cells
+from claude_pymc.tables.categories import Category, Declared, categories_of, stacked
+from claude_pymc.tables.reading import numeric_columns, read_cells, with_categories
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,8 +29,10 @@ class Table:
     Parameters
     ----------
     descriptors, targets : sequence of str
-        Column names; targets in order of cost, cheapest first, the primary one last.
+        Column names; targets in order of cost, cheapest first, the primary one last. The name of
+        a descriptor that holds text is a `Category`.
     x : array (row, descriptor)
+        Of text: positions among the categories of its name.
     y : array (row, target)
         NaN where a target was not measured.
     labels : sequence of str, optional
@@ -135,6 +138,7 @@ class Table:
         targets: Sequence[str],
         labels: str | None = None,
         units: Mapping[str, str] | None = None,
+        categories: Declared | None = None,
         *,
         sigma: str | None = None,
         sources: str | None = None,
@@ -144,14 +148,26 @@ class Table:
         Empty cells, NaN and NA are missing. A byte-order mark, the separators comma, semicolon
         and tab, and a decimal comma (where the separator is not a comma) are understood.
 
+        Parameters
+        ----------
+        path : str or Path
+        descriptors, targets, labels, units
+            As in :meth:`from_frame`.
+        categories : list of descriptors, or mapping of descriptor to categories, optional
+            Descriptors that hold text, such as ``["route"]``; there only an empty cell is missing.
+            Their categories are those of the rows, or those given: such as no row has yet, too.
+
         Raises
         ------
         TableError
-            For a missing column, text in a numeric column, or an infinite value.
+            For a missing column, text in a numeric column, an unknown category, or an infinite
+            value.
         """
         cells = read_cells(Path(path))
-        names = {"sigma": sigma, "sources": sources, "source": Path(path).name}
-        return cls.from_frame(cells, descriptors, targets, labels, units, **names)
+        names: Any = {"sigma": sigma, "sources": sources, "source": Path(path).name}
+        return cls.from_frame(
+            cells, descriptors, targets, labels, units, categories=categories, **names
+        )
 
     @classmethod
     def from_frame(
@@ -162,18 +178,29 @@ class Table:
         labels: str | None = None,
         units: Mapping[str, str] | None = None,
         *,
+        categories: Declared | None = None,
         sigma: str | None = None,
         sources: str | None = None,
         source: str = "the frame",
     ) -> Table:
-        """Take columns of a DataFrame; text cells are read as in :meth:`from_csv`.
+        """Take columns of a DataFrame; text cells and ``categories`` are as in :meth:`from_csv`.
 
         Raises
         ------
         TableError
-            For a missing column, text in a numeric column, or an infinite value.
+            For a missing column, text in a numeric column, an unknown category, or an infinite
+            value.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"route": ["melt", "sol-gel", "melt"], "exp": [1.0, 2.0, 1.5]})
+        >>> rows = Table.from_frame(frame, ["route"], ["exp"], categories=["route"])
+        >>> rows.x[:, 0].tolist(), rows.descriptors[0].categories
+        ([0.0, 1.0, 0.0], ('melt', 'sol-gel'))
         """
         descriptors, targets = tuple(descriptors), tuple(targets)
+        descriptors = with_categories(frame, descriptors, categories, source)
         values = numeric_columns(frame, (*descriptors, *targets), source)
         for name, text in ((labels, "labels"), (sigma, "sigma"), (sources, "sources")):
             if name is not None and name not in frame.columns:
@@ -219,12 +246,12 @@ class Table:
         y = np.full((len(self) + len(other), len(targets)), np.nan)
         for table, rows in ((self, slice(len(self))), (other, slice(len(self), None))):
             y[rows, [targets.index(t) for t in table.targets]] = table.y
-        order = [other.descriptors.index(name) for name in self.descriptors]
+        descriptors, x = stacked(self.descriptors, self.x, other.descriptors, other.x)
         labels = _both(self.labels, len(self), other.labels, len(other))
         return Table(
-            self.descriptors,
+            descriptors,
             targets,
-            np.concatenate([self.x, other.x[:, order]]),
+            x,
             y,
             labels,
             {**self.units, **other.units},
@@ -275,7 +302,9 @@ class Table:
     @property
     def digest(self) -> str:
         """SHA-256 of names and values, the fingerprint under which a fit remembers its rows."""
-        sha = hashlib.sha256(repr((self.descriptors, self.targets)).encode())
+        found = categories_of(self.descriptors)
+        names = (self.descriptors, self.targets, *([found] if found else []))
+        sha = hashlib.sha256(repr(names).encode())
         for values in (self.x, self.y, *(() if self.sigma is None else (self.sigma,))):
             sha.update(np.where(np.isnan(values), np.nan, values + 0.0).tobytes())
         sha.update(repr(self.sources).encode() if self.sources else b"")
@@ -285,9 +314,12 @@ class Table:
         """Return a DataFrame with a ``label`` column where the rows have labels."""
         import pandas as pd
 
-        data = dict(
+        data: dict[str, Any] = dict(
             zip(self.descriptors + self.targets, np.hstack([self.x, self.y]).T, strict=True)
         )
+        for name in self.descriptors:
+            if isinstance(name, Category):
+                data[name] = name.texts(data[name])
         return pd.DataFrame({"label": list(self.labels), **data} if self.labels else data)
 
 
