@@ -53,7 +53,8 @@ class Rows(NamedTuple):
     incomplete: np.ndarray  # (some): rows that lack cheaper values
     latent: np.ndarray  # (some, entry): position of the missing value, or -1
     slope: np.ndarray  # (some, entry)
-    gram: np.ndarray  # (entry, entry): base' base where noise is normal and all alike, else empty
+    alike: bool  # normal noise of one size, complete rows
+    gram: np.ndarray  # (entry, entry): base' base where rows are alike and not fewer, else empty
     cross: np.ndarray  # (entry): base' (y - base mean) there
     more: float  # rows there, less those that stand for them
 
@@ -261,6 +262,63 @@ def plain(
             slope[e] = z[e] ** 2 - 1.0 + inverse[e, e]
             trace += inverse[e, e]
         noise[0] = square - (n + rows.more) + q - trace
+    return value
+
+
+@njit(cache=True, error_model="numpy")
+def dual(
+    rows: Rows,
+    tau: np.ndarray,
+    sigma: float,
+    z: np.ndarray,
+    normal: np.ndarray,
+    slope: np.ndarray,
+    noise: np.ndarray,
+) -> float:
+    """The same as `plain`, in matrices over rows: for fewer rows than coefficients.
+
+    |I + B'B| = |I + B B'| and z = B' (I + B B')^-1 r. With standard normal numbers (entry + row)
+    z becomes a draw instead: one from the prior, and the noise, moved to meet the rows.
+    """
+    q, n = len(tau), len(rows.y)
+    scaled, size = rows.base * (tau / sigma), padded(n)
+    root = np.zeros((size, size))
+    root[:n, :n] = np.dot(scaled, scaled.T)
+    for i in range(size):
+        root[i, i] += 1.0
+    if not factorise(root):
+        return -np.inf
+    white = np.empty(n)
+    for i in range(n):
+        white[i] = rows.y[i] / sigma
+    white -= np.dot(rows.base, rows.mean / sigma)
+    short, half = white.copy(), 0.0
+    solve_lower(root, short)
+    for i in range(n):
+        half += math.log(root[i, i])
+    value = -0.5 * np.dot(short, short) - half
+    value -= (n + rows.more) * (math.log(sigma) + 0.5 * LOG_2PI)
+    if len(normal):
+        z[:] = normal[:q]
+        white -= np.dot(scaled, normal[:q]) + normal[q:]
+        short[:] = white
+        solve_lower(root, short)
+        solve_transposed(root, short)
+        z += np.dot(scaled.T, short)
+        return value
+    solve_transposed(root, short)
+    z[:] = np.dot(scaled.T, short)
+    if len(slope):
+        inverse, total = inverse_from(root)[:n, :n].copy(), 0.0
+        carried = np.dot(inverse, scaled)
+        for e in range(q):
+            slope[e] = z[e] ** 2
+        for i in range(n):
+            for e in range(q):
+                slope[e] -= scaled[i, e] * carried[i, e]
+            total += short[i] ** 2 - inverse[i, i]
+        # d log p / d log sigma = sigma^2 (|a|^2 - tr K^-1), with K the covariance of the rows.
+        noise[0] = total - rows.more
     return value
 
 

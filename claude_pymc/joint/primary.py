@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from claude_pymc.joint.laplace import Rows, climb, gradient, plain, weigh, workspace
+from claude_pymc.joint.laplace import Rows, climb, dual, gradient, plain, weigh, workspace
 from claude_pymc.joint.mixture import Mixture
 from claude_pymc.joint.noise import LOG_2PI
 from claude_pymc.joint.priors import FLOOR, ShrinkagePrior
@@ -195,7 +195,9 @@ class PrimaryPosterior:
         which = rng.integers(max(len(cheap.offset), len(cheap.centre)), size=len(theta))
         place = which % len(cheap.centre)
         z, tau = np.zeros((len(theta), size)), np.empty((len(theta), self.q))
-        normal = rng.standard_normal((len(theta), repeats, size))
+        short = self.rows.alike and not len(self.rows.gram)  # `laplace.dual` wants numbers by row
+        more = len(self.rows.y) if short else 0
+        normal = rng.standard_normal((len(theta), repeats, size + more))
         values = np.empty(len(theta))
         _evaluate_all(
             np.ascontiguousarray(theta),
@@ -269,12 +271,14 @@ def _evaluate(
     q, n, first = len(rows.mean), len(rows.y), layout.first
     tau, sigma = np.empty(q), np.empty(layout.n_sources)
     prior, nu = _unpack(theta, layout, offset, tau, sigma)
-    jacobian, root, found = workspace(q, n)
     z, empty, none = np.zeros(q), np.empty(0), np.empty((0, 0))
     g_tau, g_noise, g_sigma = np.empty(q), np.zeros(n + 1), np.zeros(len(sigma))
-    if len(rows.gram):
-        value = plain(rows, tau, sigma[0], z, root, g_tau, g_sigma)
+    if rows.alike and len(rows.gram):
+        value = plain(rows, tau, sigma[0], z, workspace(q, 0)[1], g_tau, g_sigma)
+    elif rows.alike:
+        value = dual(rows, tau, sigma[0], z, empty, g_tau, g_sigma)
     else:
+        jacobian, root, found = workspace(q, n)
         by_row = sigma[rows.source]
         value = climb(rows, tau, by_row, nu, empty, none, z, jacobian, root, found)
         if value > -np.inf:
@@ -325,15 +329,19 @@ def _evaluate_all(
     values: np.ndarray,
 ) -> None:
     """Laplace approximations at many points, or estimates with draws where ``normal`` has any."""
-    jacobian, root, found = workspace(z.shape[1], len(rows.y))
+    jacobian, root, found = workspace(z.shape[1], 0 if rows.alike else len(rows.y))
     nothing, sigma = np.empty(0), np.empty(layout.n_sources)
     for i in range(len(theta)):
         prior, nu = _unpack(theta[i], layout, offset[at[i]], tau[i], sigma)
-        if len(rows.gram):
+        if rows.alike and len(rows.gram):
             values[i] = prior + plain(rows, tau[i], sigma[0], z[i], root, nothing, nothing)
             if normal.shape[1]:
                 solve_transposed(root, normal[i, 0])
                 z[i] += normal[i, 0]
+            continue
+        if rows.alike:
+            numbers = normal[i, 0] if normal.shape[1] else nothing
+            values[i] = prior + dual(rows, tau[i], sigma[0], z[i], numbers, nothing, nothing)
             continue
         by_row, m, s = sigma[rows.source], centre[place[i]], spread[place[i]]
         values[i] = climb(rows, tau[i], by_row, nu, m, s, z[i], jacobian, root, found)
@@ -376,7 +384,8 @@ def _rows(spec: JointGaussian, kept: KeptRows, cheap: Cheap, more: float) -> Row
         incomplete.astype(np.int64),
         latent[incomplete].astype(np.int64),
         slope[incomplete],
-        base.T @ base if alike else np.empty((0, 0)),
+        alike,
+        base.T @ base if alike and len(y) >= len(mean) else np.empty((0, 0)),
         base.T @ (y - base @ mean) if alike else np.empty(0),
         float(more),
     )
@@ -394,6 +403,7 @@ def _complete(rows: Rows) -> Rows:
         rows.incomplete[:0],
         rows.latent[:0],
         rows.slope[:0],
+        rows.alike,
         rows.gram,
         rows.cross,
         rows.more,
