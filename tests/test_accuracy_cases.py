@@ -76,17 +76,19 @@ def scores(method: str, rmse: list[float], lpd: list[float]) -> pd.DataFrame:
 def test_the_best_peer_is_found_on_the_folds_that_are_shared() -> None:
     table = pd.concat(
         [
-            scores(OURS, [1.0, 2.0, 3.0], [0.0, 1.0, 2.0]),
-            scores("steady", [1.0, 2.0, 2.9], [0.1, 1.0, 2.2]),
-            scores("first fold only", [0.99], [0.05]),  # by its mean alone it would be the best
+            scores(OURS, [1.0, 2.0, 3.0, 1.5], [0.0, 1.0, 2.0, 5.0]),
+            scores("steady", [1.0, 2.0, 2.9, 1.5], [0.1, 1.0, 2.2, 5.0]),
+            # By their means alone these would be the best.
+            scores("easy folds only", [1.0, 2.0, np.nan, 1.5], [0.1, 1.0, np.nan, 5.0]),
+            scores("first fold only", [0.5], [9.0]),
         ]
     )
     assert list(table.columns) == KEY + SCORES
     (found,) = versus(table).to_dict("records")
     assert found["best peer"] == "steady" and found["likeliest peer"] == "steady"
-    assert found["ratio"] == pytest.approx(6.0 / 5.9) and found["rmse ok"]
-    assert found["lpd diff"] == pytest.approx(-0.1)
-    assert found["lpd se"] == pytest.approx(np.std([0.1, 0.0, 0.2], ddof=1) / np.sqrt(3))
+    assert found["ratio"] == pytest.approx(7.5 / 7.4) and found["rmse ok"]
+    assert found["lpd diff"] == pytest.approx(-0.075)
+    assert found["lpd se"] == pytest.approx(np.std([0.1, 0.0, 0.2, 0.0], ddof=1) / 2)
     assert not found["lpd ok"]
 
 

@@ -14,6 +14,7 @@ SCORES = ["rmse", "mae", "lpd", "coverage90", "width", "seconds"]
 OURS = "claude_pymc"
 PROB = 0.9
 SLACK = 1.03  # of the root mean square error of the best peer
+FEWEST = 3  # folds of which a peer is compared with us
 
 Tested = dict[tuple[str, str, int], np.ndarray]  # test rows by case, task and fold
 
@@ -59,22 +60,19 @@ def by_method(table: pd.DataFrame) -> pd.DataFrame:
 def paired(table: pd.DataFrame, column: str) -> pd.DataFrame:
     """Ours minus each peer over the folds they share: mean, standard error, ours and theirs.
 
-    Indexed by case, task and method.
+    Indexed by case, task and method; peers of fewer than three such folds are left out.
     """
     wide = table.pivot(index=KEY[:3], columns="method", values=column)
-    rows = {}
+    rows = []
     for case, task in table[KEY[:2]].drop_duplicates().to_numpy():
         part = wide.loc[(case, task)]
         for method in part.columns.drop(OURS):
             shared = part[[OURS, method]].dropna()
-            if len(shared):
+            if len(shared) >= FEWEST:
                 gap = shared[OURS] - shared[method]
-                se = gap.std() / np.sqrt(len(gap)) if len(gap) > 1 else 0.0
-                rows[case, task, method] = (gap.mean(), se, *shared.mean(), len(gap))
-    columns = ["behind", "se", "ours", "theirs", "folds"]
-    found = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
-    found.index = pd.MultiIndex.from_tuples(found.index, names=["case", "task", "method"])
-    return found
+                rows.append((case, task, method, gap.mean(), gap.sem(), *shared.mean()))
+    columns = ["case", "task", "method", "behind", "se", "ours", "theirs"]
+    return pd.DataFrame(rows, columns=columns).set_index(columns[:3])
 
 
 def versus(table: pd.DataFrame) -> pd.DataFrame:
@@ -128,7 +126,8 @@ def coverage(table: pd.DataFrame, tested: Tested) -> pd.DataFrame:
             **{t: inside[w].sum() / n[w].sum() for t, w in _places(part["task"])},
             **{"all": share, "low": ends.low, "high": ends.high, "rows": distinct},
         }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    order = [*sorted(table["task"].unique()), "all", "low", "high", "rows"]
+    return pd.DataFrame.from_dict(rows, orient="index")[order]
 
 
 def _places(column: pd.Series) -> list[tuple[str, np.ndarray]]:
@@ -138,6 +137,8 @@ def _places(column: pd.Series) -> list[tuple[str, np.ndarray]]:
 
 def count(against: pd.DataFrame) -> str:
     """Say in how many cases and tasks we are as good as the best peer."""
+    if against.empty:
+        return "not run"
     both = against["rmse ok"] & against["lpd ok"]
     return (
         f"lpd above the best peer's or within one standard error: {against['lpd ok'].sum()} of "
@@ -152,7 +153,7 @@ def report(table: pd.DataFrame, tested: Tested, plain: Sequence[str]) -> str:
     for (case, task), part in by_method(table).groupby(level=[0, 1], sort=False):
         part = part.droplevel([0, 1]).sort_values("rmse")
         parts.append(f"{case} {task}, mean over folds\n{_text(part)}")
-    if OURS in set(table["method"]):
+    if OURS in set(table["method"]) and len(paired(table, "rmse")):
         against = versus(table).set_index(KEY[:2])
         few = versus(table[table["method"].isin([OURS, *plain])])
         parts.append(
