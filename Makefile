@@ -10,10 +10,10 @@ export MKL_NUM_THREADS := 1
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test slow calibration bench accuracy lint notebooks clean distclean
+.PHONY: help install demo test slow calibration bench bench-accuracy accuracy lint notebooks clean distclean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 	@echo "PYTHON=... names the interpreter that .venv is made with; else one is looked for."
 
 install: ## make .venv and install the package and its tools into it
@@ -41,6 +41,9 @@ calibration: install ## simulation-based calibration with 300 data sets each (an
 
 bench: install ## speed beside plain PyMC, nutpie and NumPyro (minutes), into out/bench.csv
 	$(BIN)/python tests/benchmarks/bench.py
+
+bench-accuracy: install ## three data sets, three tasks, beside nine peers (minutes), into out/accuracy.csv
+	$(BIN)/python tests/benchmarks/accuracy.py $(ARGS)
 
 accuracy: install ## elements: this package beside three peers, on the same folds
 	$(BIN)/python tests/elements_accuracy.py
