@@ -6,6 +6,7 @@ The log evidence is the sum of both. See `claude_pymc.joint.primary` for the mat
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -19,6 +20,7 @@ from claude_pymc.joint.cheaper import (
 )
 from claude_pymc.joint.draws import posterior_dataset, tree_of
 from claude_pymc.joint.importance import Weighted, importance_sample
+from claude_pymc.joint.linked import LinkedPosterior
 from claude_pymc.joint.primary import PrimaryPosterior
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.notation import CHAIN, DRAW, ROW_PARAMETERS
@@ -75,8 +77,12 @@ def draw_chain(
             missing = Missing(cheap, less, kept, cheap_draws)
     part = cheap_part(spec, kept, cheap_draws, missing, min(COUPLED, number))
     density = PrimaryPosterior(spec, kept, part, more)
-    found = importance_sample(density, density.starts(STARTS, rng), number, rng, stage)
+    sampled: Any = density
+    if density.m and spec.noise == "normal":
+        sampled = LinkedPosterior(spec, kept, part)
+    found = importance_sample(sampled, sampled.starts(STARTS, rng), number, rng, stage)
     theta, entries = found.resample(number, rng)
+    theta = theta[:, : density.dims]
     which = entries[:, -1].astype(int) if part.coupled else np.arange(number)
     if cheap_draws is not None:
         cheap_draws = cheap_draws.chosen(which)

@@ -223,7 +223,7 @@ class PrimaryPosterior:
 
 
 @njit(cache=True, error_model="numpy")
-def _unpack(
+def unpack(
     theta: np.ndarray,
     layout: Layout,
     offset: np.ndarray,
@@ -270,7 +270,7 @@ def _evaluate(
     """Laplace approximation and its gradient, for complete rows."""
     q, n, first = len(rows.mean), len(rows.y), layout.first
     tau, sigma = np.empty(q), np.empty(layout.n_sources)
-    prior, nu = _unpack(theta, layout, offset, tau, sigma)
+    prior, nu = unpack(theta, layout, offset, tau, sigma)
     z, empty, none = np.zeros(q), np.empty(0), np.empty((0, 0))
     g_tau, g_noise, g_sigma = np.empty(q), np.zeros(n + 1), np.zeros(len(sigma))
     if rows.alike and len(rows.gram):
@@ -332,7 +332,7 @@ def _evaluate_all(
     jacobian, root, found = workspace(z.shape[1], 0 if rows.alike else len(rows.y))
     nothing, sigma = np.empty(0), np.empty(layout.n_sources)
     for i in range(len(theta)):
-        prior, nu = _unpack(theta[i], layout, offset[at[i]], tau[i], sigma)
+        prior, nu = unpack(theta[i], layout, offset[at[i]], tau[i], sigma)
         if rows.alike and len(rows.gram):
             values[i] = prior + plain(rows, tau[i], sigma[0], z[i], root, nothing, nothing)
             if normal.shape[1]:
