@@ -205,6 +205,4 @@ def _dataset(
         for name, dims in (LEARNED | ROW_PARAMETERS).items()
         if name in dealt and (not dims or dealt[name].shape[-1])
     }
-    return posterior_dataset(
-        spec, dealt["linkage"], dealt["sigma"], dealt["corrections"], others
-    )
+    return posterior_dataset(spec, dealt["linkage"], dealt["sigma"], dealt["corrections"], others)

@@ -19,7 +19,8 @@ from claude_pymc.joint.collapsed import CollapsedPosterior
 from claude_pymc.joint.collapsed_density import log_posterior
 from claude_pymc.joint.gaussian import covariance_root
 from claude_pymc.joint.inputs import arrays_of
-from claude_pymc.joint.primary import Cheap, own_scales
+from claude_pymc.joint.primary import own_scales
+from claude_pymc.joint.row_arrays import Cheap
 from claude_pymc.joint.scales import scales_of
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.joint.tiles import padded
@@ -68,7 +69,7 @@ class CheapDraws:
     length: np.ndarray
 
     def chosen(self, which: np.ndarray) -> CheapDraws:
-        """Some of the draws."""
+        """Return some of the draws."""
         return CheapDraws(*(getattr(self, name)[which] for name in self.__dataclass_fields__))
 
 
@@ -151,7 +152,11 @@ class Missing:
 
 
 def cheap_part(
-    spec: JointGaussian, kept: KeptRows, draws: CheapDraws | None, missing: Missing | None, most: int
+    spec: JointGaussian,
+    kept: KeptRows,
+    draws: CheapDraws | None,
+    missing: Missing | None,
+    most: int,
 ) -> Cheap:
     """Return what the primary target takes from at most ``most`` draws of the cheaper ones."""
     own, groups, lengths = own_scales(spec)

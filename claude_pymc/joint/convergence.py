@@ -15,7 +15,10 @@ from claude_pymc.errors import SamplingError
 from claude_pymc.notation import CHAIN, DRAW
 
 RHAT, ESS, EBFMI, K_HAT = 1.01, 400.0, 0.3, 0.7
-WATCHED = "sigma linkage corrections varying freedom source_sigma scale length joint_mean joint_covariance".split()
+WATCHED = (
+    *("sigma", "linkage", "corrections", "varying", "freedom", "source_sigma"),
+    *("scale", "length", "joint_mean", "joint_covariance"),
+)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Timer
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -63,7 +64,7 @@ def draw_exact(
     DataTree, str
         The reason is empty if the draws can be trusted.
     """
-    settings = {"draws": draws, "chains": chains, "seed": seed}
+    settings: dict[str, Any] = {"draws": draws, "chains": chains, "seed": seed}
     if chained(spec, stats):
         with _shown(progress) as stage:
 

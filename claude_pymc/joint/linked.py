@@ -17,8 +17,9 @@ from numba import njit
 
 from claude_pymc.joint.laplace import Rows
 from claude_pymc.joint.noise import LOG_2PI
-from claude_pymc.joint.primary import EXPLORED, Cheap, Layout, PrimaryPosterior, unpack
+from claude_pymc.joint.primary import EXPLORED, Layout, PrimaryPosterior, unpack
 from claude_pymc.joint.priors import ShrinkagePrior
+from claude_pymc.joint.row_arrays import Cheap
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.joint.tiles import dots, factorise, padded, solve_lower, solve_transposed
 from claude_pymc.tables.kept import KeptRows

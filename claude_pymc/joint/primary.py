@@ -17,16 +17,17 @@ say something only where a row lacks a cheaper value, or scales are tied.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from claude_pymc.joint.laplace import Rows, climb, dual, gradient, plain, weigh, workspace
+from claude_pymc.joint.conjugate import dual, plain
+from claude_pymc.joint.laplace import Rows, climb, gradient, weigh, workspace
 from claude_pymc.joint.mixture import Mixture
 from claude_pymc.joint.noise import LOG_2PI
 from claude_pymc.joint.priors import FLOOR, ShrinkagePrior
+from claude_pymc.joint.row_arrays import Cheap, complete_rows, rows_of
 from claude_pymc.joint.scales import Scales, scales_of
 from claude_pymc.joint.spec import VARYING, JointGaussian
 from claude_pymc.joint.tiles import solve_transposed
@@ -36,31 +37,6 @@ REPEATS = 4  # draws behind each estimate where noise is not normal
 SCALES = ("low", "high", "offset", "weight", "half", "frequency")
 LEAST = -80.0  # log prior sd
 EXPLORED = 250  # unknowns up to which walkers are affordable
-
-
-@dataclass(frozen=True, eq=False)
-class Cheap:
-    """What the primary target takes from draws of the cheaper ones.
-
-    Parameters
-    ----------
-    offset : array (draw or 1, entry)
-        Part of the log prior sds of R that scales of the cheaper targets give.
-    centre, spread : arrays (draw or 1, missing), (draw or 1, missing, missing)
-        Mean, and lower root of the covariance, of cheaper values that rows lack.
-    latent : array (row, cheaper target)
-        Position of the missing value, -1 where it was measured.
-    """
-
-    offset: np.ndarray
-    centre: np.ndarray
-    spread: np.ndarray
-    latent: np.ndarray
-
-    @property
-    def coupled(self) -> bool:
-        """Say whether primary values speak of the cheaper targets' parameters."""
-        return len(self.offset) > 1 or self.centre.shape[1] > 0
 
 
 class Layout(NamedTuple):
@@ -118,8 +94,8 @@ class PrimaryPosterior:
         assert isinstance(prior, ShrinkagePrior)
         self.spec, self.cheap = spec, cheap
         self.scales, _, _ = own_scales(spec)
-        self.rows = _rows(spec, kept, cheap, more)
-        self.complete = _complete(self.rows)
+        self.rows = rows_of(spec, kept, cheap, more)
+        self.complete = complete_rows(self.rows)
         self.n_sources = max(len(spec.sources), 1)
         self.student = spec.noise == "student"
         self.n_links = sum(j == len(spec.design.targets) - 1 for j, *_ in spec.links)
@@ -215,9 +191,7 @@ class PrimaryPosterior:
             values,
         )
         free = self.rows.mean + tau * z[:, : self.q]
-        missing = cheap.centre[place] + np.einsum(
-            "gij,gj->gi", cheap.spread[place], z[:, self.q :]
-        )
+        missing = cheap.centre[place] + np.einsum("gij,gj->gi", cheap.spread[place], z[:, self.q :])
         entries = np.hstack([free, missing, which[:, None]])
         return values, entries
 
@@ -346,65 +320,5 @@ def _evaluate_all(
         by_row, m, s = sigma[rows.source], centre[place[i]], spread[place[i]]
         values[i] = climb(rows, tau[i], by_row, nu, m, s, z[i], jacobian, root, found)
         if values[i] > -np.inf and normal.shape[1]:
-            values[i] = weigh(
-                rows, tau[i], by_row, nu, m, s, z[i], root, normal[i], uniform[i]
-            )
+            values[i] = weigh(rows, tau[i], by_row, nu, m, s, z[i], root, normal[i], uniform[i])
         values[i] += prior
-
-
-def _rows(spec: JointGaussian, kept: KeptRows, cheap: Cheap, more: float) -> Rows:
-    """Flatten rows: columns of linkages, of what varies them, of corrections."""
-    design = spec.design
-    n, last = len(kept), len(design.targets) - 1
-    links = [(k, mean) for j, k, mean in spec.links if j == last]
-    varied = [design.terms.index(term) for term in spec.varying]
-    terms = [b for j, b in spec.columns.entries if j == last]
-    values = np.where(np.isnan(kept.y[:, :last]), 0.0, kept.y[:, :last])
-    psi = kept.phi[:, varied]
-    near = np.full(len(varied), spec.nearest)
-    cheaper = np.concatenate([np.array([k for k, _ in links], dtype=int), near]).astype(int)
-    factor = np.hstack([np.ones((n, len(links))), psi])
-    base = np.hstack([factor * values[:, cheaper], kept.phi[:, terms]])
-    latent = np.full(base.shape, -1)
-    latent[:, : len(cheaper)] = cheap.latent[:, cheaper]
-    incomplete = np.flatnonzero((latent >= 0).any(axis=1))
-    slope = np.zeros(base.shape)
-    slope[:, : len(cheaper)] = factor
-    mean = np.zeros(base.shape[1])
-    mean[: len(links)] = [value for _, value in links]
-    place = {name: i for i, name in enumerate(spec.sources)}
-    base, y = np.ascontiguousarray(base), np.ascontiguousarray(kept.y[:, last])
-    alike = spec.noise == "normal" and not (spec.errors or spec.sources or len(incomplete))
-    return Rows(
-        base,
-        y,
-        np.ascontiguousarray(kept.sigma) if spec.errors else np.zeros(n),
-        np.array([place.get(str(s), 0) for s in kept.source], dtype=np.int64),
-        mean,
-        incomplete.astype(np.int64),
-        latent[incomplete].astype(np.int64),
-        slope[incomplete],
-        alike,
-        base.T @ base if alike and len(y) >= len(mean) else np.empty((0, 0)),
-        base.T @ (y - base @ mean) if alike else np.empty(0),
-        float(more),
-    )
-
-
-def _complete(rows: Rows) -> Rows:
-    """Rows without those that lack cheaper values."""
-    keep = np.setdiff1d(np.arange(len(rows.y)), rows.incomplete)
-    return Rows(
-        np.ascontiguousarray(rows.base[keep]),
-        rows.y[keep],
-        rows.error[keep],
-        rows.source[keep],
-        rows.mean,
-        rows.incomplete[:0],
-        rows.latent[:0],
-        rows.slope[:0],
-        rows.alike,
-        rows.gram,
-        rows.cross,
-        rows.more,
-    )

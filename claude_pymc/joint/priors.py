@@ -111,6 +111,15 @@ class ShrinkagePrior:
             )
         )
 
+    def describe_rows(self) -> str:
+        """Say the prior of what only a specification that needs rows has."""
+        return (
+            f"what varies the linkage: N(0, t^2), t log-normal, median {self.varying:g}, "
+            f"log sd {self.scale_log_sd:g}\n"
+            f"degrees of freedom of Student-t noise: log-normal, median {self.freedom:g}, "
+            f"log sd {self.freedom_log_sd:g}"
+        )
+
 
 @dataclass(frozen=True)
 class LKJPrior:

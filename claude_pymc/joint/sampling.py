@@ -159,7 +159,7 @@ class Sampler:
         return self.collapsed.draw(stats, **settings, **more)
 
     def _nuts_for(self, stats: PatternStats) -> NutsSampler:
-        """The full model; where rows are needed, one for these rows."""
+        """Return the full model; where rows are needed, one for these rows."""
         if self.spec.needs == "statistics":
             return self.nuts
         from claude_pymc.joint.nuts import NutsSampler

@@ -61,7 +61,8 @@ def draw_prior(spec: JointGaussian, rng: np.random.Generator) -> Truth:
 
 def _peculiar_to_rows(spec: JointGaussian, truth: Truth, rng: np.random.Generator) -> Truth:
     """Draw what varies the linkage, degrees of freedom, and the noise of each source."""
-    prior, found = spec.prior, {}
+    prior = spec.prior
+    found: Truth = {}
     if spec.needs == "statistics" or not isinstance(prior, ShrinkagePrior):
         return found
     if spec.varying:

@@ -141,7 +141,7 @@ class JointGaussian:
 
     @property
     def needs(self) -> str:
-        """ "statistics", or "rows" if those of the primary target are needed one by one.
+        """Return "rows" if those of the primary target are needed one by one, else "statistics".
 
         They are for a linkage that varies and for noise that differs between rows. The cost of a
         fit grows with the number of rows of the primary target then, not with the others.
@@ -258,6 +258,10 @@ class JointGaussian:
         if self.likelihood == "joint" and self.prior.proper:
             lines.append("  here: x counts as targets, terms are the constants")
         lines += [f"  {line}" for line in self.prior.describe().split("\n")]
+        if self.needs == "rows" and isinstance(self.prior, ShrinkagePrior):
+            varying, freedom = self.prior.describe_rows().split("\n")
+            lines += [f"  {varying}"] if self.varying else []
+            lines += [f"  {freedom}"] if self.noise == "student" else []
         if self.prior.kind == "shrinkage" and self.lengths:
             kernel = design.basis.kernel(design.descriptors)
             lines.append(
@@ -272,7 +276,7 @@ class JointGaussian:
         return bool(self.varying) and target == last and cheaper == self.nearest
 
     def _rows_in_words(self) -> list[str]:
-        """What makes this specification need rows, and what that costs."""
+        """Say what makes this specification need rows, and what that costs."""
         if self.needs == "statistics":
             return []
         primary, found = self.design.targets[-1], []

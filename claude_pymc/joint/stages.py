@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from claude_pymc.joint.ascent import ascend
-from claude_pymc.joint.primary import Cheap, PrimaryPosterior
+from claude_pymc.joint.primary import PrimaryPosterior
 from claude_pymc.joint.priors import ShrinkagePrior
+from claude_pymc.joint.row_arrays import Cheap
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.tables.design import Design
 from claude_pymc.tables.kept import KeptRows
@@ -79,13 +80,9 @@ class Stage:
             self.design.basis, exponents=tuple(tuple(map(int, o)) for o in self.orders[kept])
         )
         terms = basis.terms(self.design.descriptors)
-        own = tuple(
-            t for t, g in zip(terms, self.groups[kept], strict=True) if g in choice.groups
-        )
+        own = tuple(t for t, g in zip(terms, self.groups[kept], strict=True) if g in choice.groups)
         corrections = (*((terms,) * self.j), own)
-        design = replace(
-            self.design, basis=basis, corrections=corrections, units=(), **self.fewer
-        )
+        design = replace(self.design, basis=basis, corrections=corrections, units=(), **self.fewer)
         return JointGaussian(design, self.prior, varying=choice.varying), kept
 
     def evidence(self, choice: Choice, near: Choice | None = None) -> float:

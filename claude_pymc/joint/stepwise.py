@@ -4,25 +4,45 @@ Draw by draw the cheaper targets v at a candidate are Gaussian; the primary one 
 
     y | v ~ sum_k c_k(x) v_k + R . phi(x) + noise,    c_near(x) = c_near + sum_m gamma_m psi_m(x),
 
-so that its mean is that of v carried over, and its density one of `claude_pymc.joint.noise` with the
-variance of what is not known of v in the place of a measurement error.
+so that its mean is that of v carried over, and its density one of `claude_pymc.joint.noise` with
+the variance of what is not known of v in the place of a measurement error.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 from numba import njit
 
 from claude_pymc.errors import CandidateError
 from claude_pymc.joint.noise import NODES, grid, row_density
-
-if TYPE_CHECKING:
-    from claude_pymc.joint.posterior import JointPosterior
+from claude_pymc.joint.spec import JointGaussian
 
 
-def linkage_at(post: JointPosterior, phi: np.ndarray, used: np.ndarray) -> np.ndarray:
+class Drawn(Protocol):
+    """Draws of a joint Gaussian."""
+
+    spec: JointGaussian
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names, cheapest first."""
+        ...
+
+    def draws_of(self, name: str) -> np.ndarray:
+        """Draws (sample, ...) of a quantity."""
+        ...
+
+    def conditional(
+        self, x: np.ndarray, known: np.ndarray, used: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield rows, known variables, mean and root of the others."""
+        ...
+
+
+def linkage_at(post: Drawn, phi: np.ndarray, used: np.ndarray) -> np.ndarray:
     """Linkages of the primary target at candidates (sample, candidate, cheaper target)."""
     spec = post.spec
     constant = post.draws_of("linkage")[used, -1, :-1]
@@ -34,7 +54,7 @@ def linkage_at(post: JointPosterior, phi: np.ndarray, used: np.ndarray) -> np.nd
 
 
 def predict_draws(
-    post: JointPosterior,
+    post: Drawn,
     x: np.ndarray,
     known: np.ndarray,
     used: np.ndarray,
@@ -66,7 +86,7 @@ def predict_draws(
 
 
 def log_density_draws(
-    post: JointPosterior, x: np.ndarray, known: np.ndarray, y: np.ndarray, error: np.ndarray
+    post: Drawn, x: np.ndarray, known: np.ndarray, y: np.ndarray, error: np.ndarray
 ) -> np.ndarray:
     """Log density of values of the primary target (sample, candidate), on the modelled scale.
 
@@ -90,7 +110,7 @@ def log_density_draws(
     return found
 
 
-def refuse_backwards(post: JointPosterior, known: np.ndarray) -> None:
+def refuse_backwards(post: Drawn, known: np.ndarray) -> None:
     """Refuse to infer a cheaper value from a measured one of the primary target."""
     backwards = np.isfinite(known[:, -1]) & ~np.isfinite(known[:, :-1]).all(axis=1)
     if backwards.any():

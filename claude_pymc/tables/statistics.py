@@ -21,15 +21,14 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from claude_pymc.errors import ClaudeError, Notice, StatisticsError, TableError
-from claude_pymc.tables.categories import refuse_other_categories
+from claude_pymc.errors import ClaudeError, Notice, StatisticsError
 from claude_pymc.tables.design import Design
 from claude_pymc.tables.gram import condense, less, root_of, triangle
 from claude_pymc.tables.kept import KeptRows
+from claude_pymc.tables.patterns import Pattern, by_pattern, columns_of
 from claude_pymc.tables.sources import FromSources, notice_dropped
 from claude_pymc.tables.table import Table
 
-Pattern = tuple[bool, ...]
 Condensed = tuple[int, np.ndarray, np.ndarray]  # rows, Gram matrix, root
 LOST = 1e-6  # relative error of sums that is too large
 UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile, zlib.error)
@@ -113,20 +112,20 @@ class PatternStats(FromSources):
         """
         stats = cls._condense(table, design)
         if rows:
-            stats = replace(stats, kept=KeptRows.of(table, design, *_columns_of(table, design)))
+            stats = replace(stats, kept=KeptRows.of(table, design, *columns_of(table, design)))
         notice_dropped(stats, stacklevel=3)
         return stats
 
     @classmethod
     def _condense(cls, table: Table, design: Design) -> PatternStats:
         """Condense without a notice, as one part of many."""
-        x, y = _columns_of(table, design)
+        x, y = columns_of(table, design)
         z = np.hstack([x, y]) if design.missing_descriptors else y
-        by_pattern = _by_pattern(np.isfinite(z))
-        n_dropped = len(table) - sum(len(rows) for rows in by_pattern.values())
+        found_rows = by_pattern(np.isfinite(z))
+        n_dropped = len(table) - sum(len(rows) for rows in found_rows.values())
         found = {
             pattern: (len(rows), *condense(design, x, y, rows))
-            for pattern, rows in by_pattern.items()
+            for pattern, rows in found_rows.items()
         }
         return cls._from_dict(design, found, n_dropped)
 
@@ -304,8 +303,9 @@ class PatternStats(FromSources):
     def save(self, path: str | Path) -> None:
         """Write design and statistics to one ``.npz`` file.
 
-        Rows are not in it (unless they were kept), but sums over the rows of each pattern: the sum over a single row
-        gives that row away. See ``counts`` before the file leaves a laboratory.
+        Rows are not in it (unless they were kept), but sums over the rows of each pattern: the
+        sum over a single row gives that row away. See ``counts`` before the file leaves a
+        laboratory.
         """
         with Path(path).open("wb") as file:
             np.savez_compressed(
@@ -316,11 +316,13 @@ class PatternStats(FromSources):
                 grams=self.grams,
                 roots=self.roots,
                 n_dropped=np.array(self.n_dropped),
-                **{f"kept_{k}": v for k, v in self._kept_arrays().items()},
+                **self._kept_arrays(),
             )
 
-    def _kept_arrays(self) -> dict[str, np.ndarray]:
-        return {} if self.kept is None else self.kept.arrays()
+    def _kept_arrays(self) -> dict[str, Any]:
+        if self.kept is None:
+            return {}
+        return {f"kept_{name}": values for name, values in self.kept.arrays().items()}
 
     @classmethod
     def load(cls, path: str | Path) -> PatternStats:
@@ -377,51 +379,3 @@ def notice_unmeasured(stats: PatternStats) -> None:
                 Notice,
                 stacklevel=3,
             )
-
-
-def _columns_of(table: Table, design: Design) -> tuple[np.ndarray, np.ndarray]:
-    """Descriptors and targets in the order of the design, NaN where there is none."""
-    lacking = [name for name in design.descriptors if name not in table.descriptors]
-    known = [name for name in design.targets if name in table.targets]
-    if lacking or not known:
-        raise TableError(
-            f"descriptors {list(design.descriptors)} and one of the targets {list(design.targets)}",
-            f"a table with {list(table.descriptors)} and {list(table.targets)}",
-            "the table was read with other columns than the design",
-            "read the table with the columns of the design",
-        )
-    refuse_other_categories(table.descriptors, design.descriptors)
-    units = dict(design.units)
-    clash = [k for k, unit in table.units.items() if units.get(k, unit) != unit]
-    if clash:
-        raise TableError(
-            f"{clash[0]!r} in the unit of the design, {units[clash[0]]!r}",
-            f"{table.units[clash[0]]!r}",
-            "the table was measured in other units than the one the design was made from",
-            "convert the column, then condense the table",
-        )
-    x, y = table.x, table.y
-    if table.descriptors != design.descriptors:
-        x = x[:, [table.descriptors.index(name) for name in design.descriptors]]
-    if table.targets != design.targets:
-        y = np.full((len(table), len(design.targets)), np.nan)
-        for name in known:
-            y[:, design.targets.index(name)] = table.y[:, table.targets.index(name)]
-    design.refuse_missing(x, y, table.labels)
-    design.refuse_beyond(x, table.labels)
-    return x, y
-
-
-def _by_pattern(finite: np.ndarray) -> dict[Pattern, np.ndarray]:
-    """Rows of each pattern that is not empty."""
-    codes = np.zeros(len(finite), dtype=np.intp)
-    for j, column in enumerate(finite.T):
-        codes = 2 * codes + column
-        if j % 15 == 14:  # so that they never grow beyond the number of rows, or 2^15
-            codes = np.unique(codes, return_inverse=True)[1]
-    found = {}
-    for code in np.unique(codes) if finite.shape[1] > 15 else np.flatnonzero(np.bincount(codes)):
-        rows = np.flatnonzero(codes == code)
-        if finite[rows[0]].any():
-            found[tuple(bool(v) for v in finite[rows[0]])] = rows
-    return found
