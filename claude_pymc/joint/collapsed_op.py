@@ -17,9 +17,9 @@ from pytensor.link.numba.dispatch.basic import numba_njit, register_funcify_defa
 from pytensor.tensor.variable import TensorVariable
 
 from claude_pymc.joint.collapsed_kernel import collapsed
+from claude_pymc.joint.columns import Columns
 from claude_pymc.joint.kernel import FLOATS, SIZE, WHOLES, external, version_of
 from claude_pymc.joint.ops import MISFIT, ValueAndGradients
-from claude_pymc.joint.spec import Columns
 from claude_pymc.joint.tiles import padded
 
 VERSION = version_of("collapsed_kernel.py", "collapsed_op.py", "kernel.py", "tiles.py")

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from threadpoolctl import threadpool_limits
 
 from claude_pymc.errors import PosteriorWarning, SpecError
 from claude_pymc.joint.chain import draw_chain, nested
@@ -38,6 +39,7 @@ MANY = 10  # dimensions beyond which targets are drawn one after the other, if t
 SILENT = 1.0  # seconds after which a progress display appears
 
 
+@threadpool_limits.wrap(1, user_api="blas")  # small matrices: threads would wait for each other
 def draw_exact(
     spec: JointGaussian,
     stats: PatternStats,

@@ -72,6 +72,13 @@ def attach_rows(
     """
     post = JointPosterior(idata, spec)
     spec, design = post.spec, post.spec.design
+    if spec.needs == "rows":
+        raise SamplingError(
+            "a specification that needs statistics alone",
+            "a linkage that varies, or noise that differs between rows",
+            "values of such rows given each other are not Gaussian",
+            "use JointPosterior.log_predictive_density, or cross_validate",
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Notice)
         stats = PatternStats.from_table(table, design)
