@@ -20,6 +20,8 @@ def ascend(
     evaluate: Callable[[np.ndarray], tuple[float, np.ndarray]],
     start: np.ndarray,
     known: Callable[[np.ndarray], bool],
+    inverse: np.ndarray | None = None,
+    flat: float = FLAT,
 ) -> tuple[np.ndarray, float] | None:
     """Climb from a start.
 
@@ -30,6 +32,10 @@ def ascend(
     start : array (dim)
     known : callable
         Says whether a point lies at a mode that was found before: then the climb ends.
+    inverse : array (dim, dim), optional
+        Inverse of minus the Hessian, as far as it is known.
+    flat : float
+        Largest slope at which the climb has arrived.
 
     Returns
     -------
@@ -39,12 +45,11 @@ def ascend(
     value, slope = evaluate(x)
     if not np.isfinite(value):
         return None
-    inverse = None
     for _ in range(MOST_STEPS):
         if known(x):
             return None
         steepest = np.abs(slope).max()
-        if not steepest > FLAT:  # or no number: at the edge of what is defined
+        if not steepest > flat:  # or no number: at the edge of what is defined
             break
         step = slope / steepest if inverse is None else inverse @ slope
         if inverse is not None and step @ slope <= 0:  # rounding has spoilt the curvature

@@ -3,7 +3,7 @@ r"""The posterior of the primary target where rows lack cheaper values, with nor
 With the linkages (c, gamma) among the coordinates, everything else is Gaussian: corrections R and
 the missing cheaper values u, which the mean couples as c(x) u. So
 
-    theta = (log noise by source, what scales learn, c, gamma)
+    theta = (log noise by source, what scales learn, c, z),    gamma = t z with t the scale of gamma,
 
 and the integral over (R, u) is exact, where `claude_pymc.joint.laplace` would approximate it.
 """
@@ -72,10 +72,25 @@ class LinkedPosterior:
 
     def _linkages(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Prior mean and sd of the linkages (point, linkage)."""
-        sd = np.full((len(theta), self.linked), self.layout.linkage_sd)
-        if self.layout.varying_at >= 0:
-            sd[:, self.layout.n_links :] = np.exp(theta[:, [self.layout.varying_at]])
+        sd = np.ones((len(theta), self.linked))
+        sd[:, : self.layout.n_links] = self.layout.linkage_sd
         return np.broadcast_to(self.rows.mean[: self.linked], sd.shape), sd
+
+    def coordinates(self, theta: np.ndarray, link: np.ndarray) -> np.ndarray:
+        """Points (point, dim) from those of the inner density and linkages (c, gamma)."""
+        found = np.hstack([theta, link])
+        if self.layout.varying_at >= 0:
+            found[:, self.inner.dims + self.layout.n_links :] /= np.exp(
+                theta[:, [self.layout.varying_at]]
+            )
+        return found
+
+    def linkages(self, points: np.ndarray) -> np.ndarray:
+        """Linkages (c, gamma) of points (point, dim)."""
+        found = points[:, self.inner.dims :].copy()
+        if self.layout.varying_at >= 0:
+            found[:, self.layout.n_links :] *= np.exp(points[:, [self.layout.varying_at]])
+        return found
 
     def evaluate(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Log density given the first draw of the cheaper targets; gradient by differences."""
@@ -119,7 +134,7 @@ class LinkedPosterior:
         )
         own = self.q - self.linked
         missing = cheap.centre[place] + np.einsum("gij,gj->gi", cheap.spread[place], z[:, own:])
-        free = [theta[:, self.inner.dims :], tau[:, self.linked :] * z[:, :own]]
+        free = [self.linkages(theta), tau[:, self.linked :] * z[:, :own]]
         return values, np.hstack([*free, missing, which[:, None]])
 
 
@@ -139,9 +154,13 @@ def _value(
     n, q, m, dims = len(rows.y), len(tau), len(centre), len(layout.mean)
     linked, sigma = q - len(layout.offset), np.empty(layout.n_sources)
     value = unpack(theta[:dims], layout, offset, tau, sigma)[0]
-    residual, link = rows.y.copy(), theta[dims:]
+    residual, link = rows.y.copy(), theta[dims:].copy()
     for e in range(linked):
-        value -= 0.5 * (((link[e] - rows.mean[e]) / tau[e]) ** 2 + LOG_2PI) + math.log(tau[e])
+        if e < layout.n_links:
+            value -= math.log(tau[e])
+            link[e] = (link[e] - rows.mean[e]) / tau[e]
+        value -= 0.5 * (link[e] ** 2 + LOG_2PI)
+        link[e] = rows.mean[e] + tau[e] * link[e]
         for i in range(n):
             residual[i] -= rows.base[i, e] * link[e]
     rest = q - linked + m

@@ -154,6 +154,11 @@ class PrimaryPosterior:
         """Log density of points (point, dim), by Laplace."""
         return self._run(theta, np.random.default_rng(0), 0)[0]
 
+    def coefficients(self, theta: np.ndarray) -> np.ndarray:
+        """Mode of the coefficients (linkages, what varies them, corrections) at one point."""
+        entries = self._run(theta[None], np.random.default_rng(0), 0)[1]
+        return np.asarray(entries[0, : self.q])
+
     def draw_entries(
         self, theta: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -30,6 +30,12 @@ class Cheap:
     spread: np.ndarray
     latent: np.ndarray
 
+    @classmethod
+    def nothing(cls, entries: int, rows: int, targets: int) -> Cheap:
+        """Return what rows that have all cheaper targets take, if scales are not tied."""
+        empty = np.zeros((1, 0)), np.zeros((1, 0, 0))
+        return cls(np.zeros((1, entries)), *empty, np.full((rows, targets), -1))
+
     @property
     def coupled(self) -> bool:
         """Say whether primary values speak of the cheaper targets' parameters."""

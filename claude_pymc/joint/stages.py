@@ -1,167 +1,256 @@
-r"""One target given the cheaper ones, for many sets of terms: evidence by Laplace at the mode.
+r"""Evidence of sets of terms by Laplace's approximation, in milliseconds each.
 
-    log p(y_j | y_<j) ~ log p(theta*) + (D / 2) log 2 pi - log|-d2 log p(theta*)| / 2
+    log p(y) ~ log p(theta*) + (D / 2) log 2 pi - log|-d2 log p(theta*)| / 2
 
-with theta what remains when coefficients are integrated out (`claude_pymc.joint.primary`). It
-compares sets of terms in milliseconds; what is kept is judged again by importance sampling.
-Rows that lack a cheaper value are left out here.
+with theta what remains when coefficients are integrated out. It finds the sets that matter, and the
+distributions from which `claude_pymc.joint.averaged` draws; the draws correct it.
+
+`Given` is one target given the cheaper ones (`claude_pymc.joint.primary`), in the rows that have
+all of them. `Together` is all targets at once (`claude_pymc.joint.collapsed`), with a choice for
+the primary one: where rows do not share targets.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 
 from claude_pymc.joint.ascent import ascend
+from claude_pymc.joint.collapsed import CollapsedPosterior
+from claude_pymc.joint.importance import Density
+from claude_pymc.joint.inputs import arrays_of
+from claude_pymc.joint.mixture import Mixture
 from claude_pymc.joint.primary import PrimaryPosterior
-from claude_pymc.joint.priors import ShrinkagePrior
 from claude_pymc.joint.row_arrays import Cheap
+from claude_pymc.joint.sets import Choice, Menu
 from claude_pymc.joint.spec import JointGaussian
-from claude_pymc.tables.design import Design
+from claude_pymc.tables.gram import triangle
 from claude_pymc.tables.kept import KeptRows
+from claude_pymc.tables.statistics import PatternStats
 
 SPAN = 1e-3  # of differences of the gradient
+FLAT = 0.02  # slope at which an ascent has arrived; the density is flat to its square there
+NOISES = (0.01, 0.5)  # further starts, where no mode is near
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What a target depends on, given the cheaper ones.
+class Offered(Protocol):
+    """What may be chosen, and what is sampled for each choice."""
 
-    Parameters
-    ----------
-    groups : tuple of str
-        Groups of terms of R.
-    varying : tuple of str
-        Groups of terms along which the linkage varies.
-    """
+    menu: Menu
 
-    groups: tuple[str, ...]
-    varying: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        """Return the groups, and what varies the linkage."""
-        text = ", ".join(self.groups) or "nothing"
-        return f"{text}; c({', '.join(self.varying)})" if self.varying else text
+    def build(self, choice: Choice) -> tuple[JointGaussian, Density, tuple[str, ...]]:
+        """Specification of a choice, its density, and the names of its coordinates."""
+        ...
 
 
-class Stage:
-    """Target ``j`` of a design given the cheaper ones.
+@dataclass(frozen=True, eq=False)
+class Mode:
+    """The density of a choice near its mode.
 
     Parameters
     ----------
-    design : Design
-        Whose basis has all terms that may be chosen.
-    rows : KeptRows
-        Of all targets.
-    j : int
-    prior : ShrinkagePrior
+    choice : Choice
+    spec : JointGaussian
+    density : Density
+    names : tuple of str
+        Of the coordinates.
+    theta : array (dim)
+    root : array (dim, dim)
+        Lower root of the inverse of minus the Hessian.
+    log_prior, log_evidence : float
+        The latter by Laplace.
     """
 
-    def __init__(self, design: Design, rows: KeptRows, j: int, prior: ShrinkagePrior) -> None:
-        keep = np.isfinite(rows.y[:, : j + 1]).all(axis=1)
-        self.rows = KeptRows(
-            rows.phi[keep], rows.y[keep][:, : j + 1], rows.sigma[keep], rows.source[keep]
-        )
-        self.design, self.j, self.prior = design, j, prior
-        names = ("targets", "location", "scale", "transforms", "quantities")
-        self.fewer = {name: getattr(design, name)[: j + 1] for name in names}
-        self.groups = np.array(design.basis.groups(design.descriptors))
-        self.orders = np.array(design.basis.orders(len(design.descriptors)))
-        self.modes: dict[Choice, dict[str, float]] = {}
-        self.found: dict[Choice, float] = {}
+    choice: Choice
+    spec: JointGaussian
+    density: Density
+    names: tuple[str, ...]
+    theta: np.ndarray
+    root: np.ndarray
+    log_prior: float
+    log_evidence: float
 
-    def spec(self, choice: Choice) -> tuple[JointGaussian, np.ndarray]:
-        """Specification of this target under a choice, and the terms of the basis it keeps."""
-        wanted = (*choice.groups, *choice.varying, "constant")
-        kept = np.flatnonzero(np.isin(self.groups, wanted))
-        basis = replace(
-            self.design.basis, exponents=tuple(tuple(map(int, o)) for o in self.orders[kept])
-        )
-        terms = basis.terms(self.design.descriptors)
-        own = tuple(t for t, g in zip(terms, self.groups[kept], strict=True) if g in choice.groups)
-        corrections = (*((terms,) * self.j), own)
-        design = replace(self.design, basis=basis, corrections=corrections, units=(), **self.fewer)
-        return JointGaussian(design, self.prior, varying=choice.varying), kept
+    @property
+    def score(self) -> float:
+        """Log of prior probability times evidence."""
+        return self.log_prior + self.log_evidence
 
-    def evidence(self, choice: Choice, near: Choice | None = None) -> float:
-        """Log evidence of a choice; ``near`` is one whose mode is a good start."""
-        if choice in self.found:
-            return self.found[choice]
-        spec, kept = self.spec(choice)
-        rows = replace(self.rows, phi=np.ascontiguousarray(self.rows.phi[:, kept]))
-        n_own = sum(owner == self.j for owner, _ in spec.columns.entries)
-        nothing = np.zeros((1, n_own)), np.zeros((1, 0)), np.zeros((1, 0, 0))
-        latent = np.full((len(rows), self.j), -1)
-        density = PrimaryPosterior(spec, rows, Cheap(*nothing, latent))
-        names = ["noise", *density.scales.groups, *density.scales.lengths]
-        known = self.modes.get(near, {}) if near is not None else {}
-        centre = density.layout.mean
-        start = np.array([known.get(n, m) for n, m in zip(names, centre, strict=True)])
+    @property
+    def mixture(self) -> Mixture:
+        """Distribution to draw from."""
+        return Mixture(np.ones(1), self.theta[None], self.root[None])
+
+
+class Explored:
+    """Modes of all choices that were looked at."""
+
+    def __init__(self, offered: Offered) -> None:
+        self.offered = offered
+        self.modes: dict[Choice, Mode | None] = {}
+
+    def run(self) -> list[Mode]:
+        """Search, and return the modes that exist, best first."""
+        self.offered.menu.search(self.score, self.glance)
+        found = [mode for mode in self.modes.values() if mode is not None]
+        return sorted(found, key=lambda mode: -mode.score)
+
+    def score(self, choice: Choice, near: Choice | None) -> float:
+        """Log of prior probability times evidence."""
+        if choice not in self.modes:
+            self.modes[choice] = self._climb(choice, near)
+        mode = self.modes[choice]
+        return -math.inf if mode is None else mode.score
+
+    def glance(self, choice: Choice, near: Choice) -> float:
+        """Log density where the mode of another choice is."""
+        _, density, names = self.offered.build(choice)
+        return float(density.batch(self._start(density, names, near)[0][None])[0])
+
+    def _start(
+        self, density: Density, names: tuple[str, ...], near: Choice | None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Where to climb from, and what is known of the curvature there."""
+        centre = _centre(density)
+        mode = self.modes.get(near) if near is not None else None
+        if mode is None:
+            return centre, None
+        place = {name: i for i, name in enumerate(mode.names)}
+        shared = [i for i, name in enumerate(names) if name in place]
+        theirs = [place[names[i]] for i in shared]
+        start, inverse = centre.copy(), 0.25 * np.eye(len(centre))
+        start[shared] = mode.theta[theirs]
+        known = mode.root @ mode.root.T
+        inverse[np.ix_(shared, shared)] = known[np.ix_(theirs, theirs)]
+        return start, inverse
+
+    def _climb(self, choice: Choice, near: Choice | None) -> Mode | None:
+        spec, density, names = self.offered.build(choice)
+        start, inverse = self._start(density, names, near)
+        starts = [start]
+        if inverse is None:
+            noise = names.index("noise")
+            starts += [np.where(np.arange(len(start)) == noise, math.log(n), start) for n in NOISES]
         best = None
-        for begin in (start,) if known else (start, *self._starts(centre)):
-            found = ascend(density.evaluate, begin, lambda theta: False)
+        for begin in starts:
+            found = ascend(density.evaluate, begin, lambda theta: False, inverse, FLAT)
             if found is not None and (best is None or found[1] > best[1]):
                 best = found
-        value = -math.inf
-        if best is not None:
-            self.modes[choice] = dict(zip(names, map(float, best[0]), strict=True))
-            value = best[1] + 0.5 * density.dims * math.log(2 * math.pi)
-            value -= 0.5 * _log_curvature(density, best[0])
-        self.found[choice] = value
-        return value
-
-    @staticmethod
-    def _starts(centre: np.ndarray) -> list[np.ndarray]:
-        """Further starts: little and much noise."""
-        return [np.append(math.log(noise), centre[1:]) for noise in (0.01, 0.5)]
+        if best is None:
+            return None
+        theta, value = best
+        root = curvature(density, theta)
+        value += 0.5 * density.dims * math.log(2 * math.pi)
+        value += float(np.log(np.diag(root)).sum())
+        prior = self.offered.menu.log_prior(choice)
+        return Mode(choice, spec, density, names, theta, root, prior, value)
 
 
-def _log_curvature(density: PrimaryPosterior, mode: np.ndarray) -> float:
-    """Log determinant of minus the Hessian; directions without a maximum count as the prior's."""
+class Given:
+    """Target ``j`` of a specification given the cheaper ones.
+
+    Parameters
+    ----------
+    spec : JointGaussian
+    rows : KeptRows
+        That have the first j + 1 targets.
+    j : int
+    more : float
+        Rows, less those of ``rows`` that stand for them.
+    """
+
+    def __init__(
+        self,
+        spec: JointGaussian,
+        rows: KeptRows,
+        j: int,
+        more: float = 0.0,
+    ) -> None:
+        last = len(spec.design.targets) - 1
+        self.spec, self.j, self.last = spec, j, j == last
+        self.menu = Menu.of(spec.design, j, varying=self.last and bool(spec.varying))
+        self.rows, self.more = rows, more
+
+    def build(self, choice: Choice) -> tuple[JointGaussian, Density, tuple[str, ...]]:
+        """Specification of this target and its cheaper ones under a choice, and its density."""
+        design, j = self.spec.design, self.j
+        chosen = set(self.menu.terms(choice))
+        own = tuple(term for term in design.terms if term in chosen)
+        varying = self.spec.varying if choice.varying else ()
+        names = ("targets", "location", "scale", "transforms", "quantities")
+        fewer: dict[str, Any] = {name: getattr(design, name)[: j + 1] for name in names}
+        less = replace(design, corrections=((),) * j + (own,), units=(), **fewer)
+        rest: dict[str, Any] = {"prior": self.spec.prior, "varying": varying}
+        if self.last:
+            rest |= {name: getattr(self.spec, name) for name in ("noise", "errors", "sources")}
+        spec = JointGaussian(less, **rest)
+        cheap = Cheap.nothing(len(own), len(self.rows), j)
+        density = PrimaryPosterior(spec, self.rows, cheap, self.more)
+        noises = spec.sources[1:] + ("freedom",) * (spec.noise == "student")
+        return spec, density, ("noise", *noises, *density.scales.groups, *density.scales.lengths)
+
+
+class Together:
+    """All targets of a specification at once; the primary one has the choice."""
+
+    def __init__(self, spec: JointGaussian, stats: PatternStats) -> None:
+        self.spec, self.stats = spec, stats
+        self.menu = Menu.of(spec.design, len(spec.design.targets) - 1, varying=False)
+
+    def build(self, choice: Choice) -> tuple[JointGaussian, Density, tuple[str, ...]]:
+        """Specification of a choice, and its density."""
+        chosen = set(self.menu.terms(choice))
+        own = tuple(term for term in self.spec.design.terms if term in chosen)
+        design = replace(self.spec.design, corrections=(*self.spec.design.corrections[:-1], own))
+        spec = replace(self.spec, design=design)
+        density = CollapsedPosterior(spec, **arrays_of(spec, self.stats))
+        links = tuple(f"{j} <- {k}" for j, k, _ in spec.columns.links)
+        noises = (*(f"noise {name}" for name in spec.design.targets[:-1]), "noise")
+        assert density.scales is not None
+        return spec, density, (*links, *noises, *density.scales.groups, *density.scales.lengths)
+
+
+def rows_of_target(spec: JointGaussian, stats: PatternStats, j: int) -> tuple[KeptRows, float]:
+    """Rows that have the first j + 1 targets, and how many more they stand for.
+
+    Where statistics are enough, the rows of the triangular root R of the Gram matrix, R'R = sum of
+    z z', give the same sums of squares as the rows themselves.
+    """
+    if spec.needs == "rows" and j == len(spec.design.targets) - 1:
+        assert stats.kept is not None
+        kept = stats.kept
+        have = np.isfinite(kept.y).all(axis=1)
+        return KeptRows(**{name: values[have] for name, values in kept.arrays().items()}), 0.0
+    p = len(spec.design.terms)
+    having = stats.present[:, : j + 1].all(axis=1)
+    roots = stats.roots[having][:, :, : p + j + 1]
+    width = p + j + 1
+    root = triangle(roots.reshape(-1, width)) if len(roots) else np.zeros((0, width))
+    n = len(root)
+    rows = KeptRows(root[:, :p], root[:, p:], np.full(n, np.nan), np.full(n, ""))
+    return rows, float(stats.counts[having].sum() - n)
+
+
+def curvature(density: Density, mode: np.ndarray) -> np.ndarray:
+    """Lower root of the inverse of minus the Hessian; at least that of the prior's sd counts."""
     n = len(mode)
     hessian = np.empty((n, n))
     for i, step in enumerate(SPAN * np.eye(n)):
         ahead, behind = density.evaluate(mode + step)[1], density.evaluate(mode - step)[1]
         hessian[i] = (behind - ahead) / (2 * SPAN)
-    values = np.linalg.eigvalsh(0.5 * (hessian + hessian.T))
-    least = 1.0 / np.square(density.layout.sd).max()
-    return float(np.log(np.maximum(values, least)).sum())
+    if not np.isfinite(hessian).all():
+        return np.eye(n)
+    values, vectors = np.linalg.eigh(0.5 * (hessian + hessian.T))
+    least = 1.0 if not isinstance(density.wide, Mixture) else (
+        1.0 / np.square(np.diag(density.wide.roots[0])).max()
+    )
+    return np.linalg.cholesky((vectors / np.maximum(values, least)) @ vectors.T)
 
 
-def search(
-    stage: Stage, start: Choice, moves: list[str], *, linear: bool, toll: float
-) -> tuple[Choice, dict[Choice, float]]:
-    """Add and drop groups while the evidence, less ``toll`` for each group, grows.
-
-    ``linear`` says whether the linkage may vary with the linear terms.
-    """
-
-    def score(choice: Choice, near: Choice | None) -> float:
-        return stage.evidence(choice, near) - toll * (len(choice.groups) + len(choice.varying))
-
-    best, value = start, score(start, None)
-    while True:
-        options = []
-        for group in moves:
-            if group in best.groups:
-                options.append(replace(best, groups=tuple(g for g in best.groups if g != group)))
-            elif _may(group, best.groups):
-                order = [*best.groups, group]
-                options.append(replace(best, groups=tuple(g for g in moves if g in order)))
-        if linear:
-            options.append(replace(best, varying=() if best.varying else ("linear",)))
-        scored = [(score(option, best), option) for option in options if option not in (best,)]
-        top = max(scored, key=lambda pair: pair[0], default=(-math.inf, best))
-        if top[0] <= value + 1e-6:
-            return best, stage.found
-        value, best = top
-
-
-def _may(group: str, have: tuple[str, ...]) -> bool:
-    """Say whether a group may join: an interaction needs both of its kernels."""
-    words = group.split(" ")
-    if words[0] != "gp" or len(words) < 3:
-        return True
-    return all(any(g == f"gp {name}" for g in have) for name in words[1:])
+def _centre(density: Density) -> np.ndarray:
+    """Centre of the prior."""
+    wide = density.wide
+    assert isinstance(wide, Mixture)
+    return wide.means[0].copy()

@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from claude_pymc.tables.memory import refuse_many_terms
 
 Orders = tuple[tuple[int, ...], ...]
 MANY = 2048  # rows for which loading numba pays
+REMEMBERED = 64  # bases
 
 
 class Kernel(NamedTuple):
@@ -81,7 +82,7 @@ class Basis:
         """
         refuse_many_terms(self.count(n_descriptors), n_descriptors, self.kind)
         if self.exponents is None:
-            return self._default_orders(n_descriptors)
+            return _orders(self, n_descriptors)
         wrong = [list(o) for o in self.exponents if len(o) != n_descriptors]
         if wrong:
             raise DesignError(
@@ -94,15 +95,11 @@ class Basis:
 
     def terms(self, descriptors: Sequence[str]) -> tuple[str, ...]:
         """Name the terms: "1", "x1", "x1^2", "x1 x2" (as scikit-learn does)."""
-        return tuple(
-            " ".join(self._name(d, n) for d, n in zip(descriptors, orders, strict=True) if n) or "1"
-            for orders in self.orders(len(descriptors))
-        )
+        return _terms(self, tuple(descriptors))
 
     def groups(self, descriptors: Sequence[str]) -> tuple[str, ...]:
         """Name the group of each term; terms of a group share one learned prior scale."""
-        names = tuple(descriptors)
-        return tuple(self._group(orders, names) for orders in self.orders(len(names)))
+        return _groups(self, tuple(descriptors))
 
     def kernel(self, descriptors: Sequence[str]) -> Kernel:
         """Lengths on which prior scales depend, and how; none, unless the basis has a kernel."""
@@ -285,6 +282,29 @@ def _sine_and_cosine(turns: np.ndarray, sine: np.ndarray, cosine: np.ndarray) ->
         return
     np.sin(2 * np.pi * turns, out=sine)
     np.cos(2 * np.pi * turns, out=cosine)
+
+
+# A basis of thousands of terms is asked for their names by every specification that has it.
+@lru_cache(REMEMBERED)
+def _orders(basis: Basis, n_descriptors: int) -> Orders:
+    """Orders of the terms of a basis without explicit exponents."""
+    return basis._default_orders(n_descriptors)
+
+
+@lru_cache(REMEMBERED)
+def _terms(basis: Basis, descriptors: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the terms."""
+    return tuple(
+        " ".join(basis._name(d, n) for d, n in zip(descriptors, orders, strict=True) if n) or "1"
+        for orders in basis.orders(len(descriptors))
+    )
+
+
+@lru_cache(REMEMBERED)
+def _groups(basis: Basis, descriptors: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the groups of the terms."""
+    orders = basis.orders(len(descriptors))
+    return tuple(basis._group(term, descriptors) for term in orders)
 
 
 class _Step(NamedTuple):

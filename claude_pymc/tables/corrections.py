@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ def correction_sets(
 ) -> tuple[tuple[str, ...], ...]:
     """Terms of each correction set by name, in the order of the basis."""
     terms, orders = basis.terms(descriptors), basis.orders(len(descriptors))
-    groups = basis.groups(descriptors)
+    groups, place, known = basis.groups(descriptors), dict(zip(orders, terms, strict=True)), set(terms)
     plain = ("constant", "linear", *categories_of(descriptors))
     simple = tuple(t for t, g in zip(terms, groups, strict=True) if g in plain)
     given = dict(corrections or {})
@@ -40,10 +41,10 @@ def correction_sets(
                 "give a list of names, or a list of lists of exponents",
             )
         chosen = [t if isinstance(t, str) else tuple(t) for t in given[target]]
-        named = [terms[orders.index(t)] if t in orders else t for t in chosen]
+        named = [place[t] if t in place else t for t in chosen]
         named = [t for name in named for t in _of_group(name, terms, groups)]
-        unknown = [t for t in named if t not in terms]
-        repeated = [t for i, t in enumerate(named) if t in named[:i]]
+        unknown = [t for t in named if t not in known]
+        repeated = [t for t, number in Counter(named).items() if number > 1]
         if unknown or repeated:
             raise DesignError(
                 f"corrections of {target!r} among the terms {list(terms)}, each once",
@@ -52,7 +53,8 @@ def correction_sets(
                 "name terms as listed, or give exponents, or groups among "
                 f"{list(dict.fromkeys(groups))}, or 'all'; enlarge the basis for further terms",
             )
-        sets.append(tuple(t for t in terms if t in named))
+        found = set(named)
+        sets.append(tuple(t for t in terms if t in found))
     return tuple(sets)
 
 
@@ -60,14 +62,14 @@ def _of_group(name: Any, terms: Sequence[str], groups: Sequence[str]) -> list[An
     """Terms of a group, such as "linear" or "gp x", or the name itself; "all": every term."""
     if name == "all" and name not in terms:
         return list(terms)
-    if name in terms or name not in groups:
+    if name not in groups or name in terms:
         return [name]
     return [term for term, group in zip(terms, groups, strict=True) if group == name]
 
 
 def active_terms(terms: Sequence[str], sets: Sequence[Sequence[str]]) -> np.ndarray:
     """Boolean (target, basis): True where the term is in the correction set of the target."""
-    return np.array([[term in chosen for term in terms] for chosen in sets])
+    return np.array([[term in chosen for term in terms] for chosen in map(frozenset, sets)])
 
 
 def lacking(basis: Basis, active: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -1,0 +1,178 @@
+r"""One importance sample over sets of terms and what remains of each set.
+
+Draw i belongs to set k_i and comes from q_k, a mixture around the mode of that set
+(`claude_pymc.joint.stages`), M_k of M draws in all. With the prior probability P_k of the set,
+
+    log w_i = log P_k + log p_k(theta_i) - log q_k(theta_i) - log(M_k / M),
+
+so that the weights of a set sum up to its posterior probability, and all of them to the evidence
+averaged over sets. One k-hat speaks for all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from claude_pymc.joint.convergence import K_HAT
+from claude_pymc.joint.importance import smoothed
+from claude_pymc.joint.mixture import Defended, Mixture, systematic
+from claude_pymc.joint.stages import Mode
+
+WINDOW, MOST_SETS = 5.0, 8  # nats below the best set, and number of sets, that are drawn from
+FIRST, LEAST = 400, 60  # draws of the first round, and of each set
+WIDE, POOR, ROUNDS, MOST = 0.05, 0.05, 3, 25
+THREADS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Weighted draws from several sets.
+
+    Parameters
+    ----------
+    modes : tuple of Mode
+        Of the sets, best first.
+    which : array of int (point)
+        Set of each draw.
+    points, entries : tuple of arrays (point of the set, ...)
+    weights : array (point)
+        Pareto-smoothed, of sum one.
+    ratio : array (point)
+        Log weights, before.
+    k_hat, ess : float
+    evaluations : int
+    """
+
+    modes: tuple[Mode, ...]
+    which: np.ndarray
+    points: tuple[np.ndarray, ...]
+    entries: tuple[np.ndarray, ...]
+    weights: np.ndarray
+    ratio: np.ndarray
+    k_hat: float
+    ess: float
+    evaluations: int
+
+    @property
+    def probability(self) -> np.ndarray:
+        """Posterior probability of each set."""
+        return np.bincount(self.which, self.weights, len(self.modes))
+
+    @property
+    def log_evidence(self) -> tuple[float, float]:
+        """Log of the evidence averaged over sets, and its Monte Carlo standard error."""
+        top = self.ratio.max()
+        raw = np.exp(self.ratio - top)
+        se = float(raw.std(ddof=1) / raw.mean() / math.sqrt(len(raw)))
+        return float(np.log(raw.mean()) + top), se
+
+    def evidence_of(self, k: int) -> tuple[float, float]:
+        """Log evidence of one set, and its Monte Carlo standard error."""
+        own = self.ratio[self.which == k]
+        raw = np.exp(own - own.max())
+        value = own.max() + math.log(raw.sum() / len(self.ratio)) - self.modes[k].log_prior
+        return value, float(raw.std(ddof=1) / raw.mean() / math.sqrt(len(raw)))
+
+    def resample(self, number: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Set of each of ``number`` draws of equal weight, and its position in that set."""
+        chosen = rng.permutation(systematic(self.weights, number, rng))
+        place = np.concatenate([np.arange(len(points)) for points in self.points])
+        return self.which[chosen], place[chosen]
+
+
+def pooled(
+    modes: Sequence[Mode],
+    wanted: int,
+    rng: np.random.Generator,
+    stage: Callable[[str], None],
+) -> Pool:
+    """Draw until about ``wanted`` effective draws are there, or say by k-hat that it failed.
+
+    Parameters
+    ----------
+    modes : sequence of Mode
+        Best first; those far below the best are left out.
+    wanted : int
+    rng : Generator
+    stage : callable
+        Told the name of each stage.
+    """
+    kept = near_best(modes)
+    shares = np.exp([mode.score - kept[0].score for mode in kept])
+    shares /= shares.sum()
+    mixtures = [mode.mixture for mode in kept]
+    found = _drawn(kept, mixtures, shares, FIRST, rng)
+    count = found.evaluations
+    for number in range(ROUNDS):
+        share = found.ess / len(found.weights)
+        if share > POOR and found.k_hat < K_HAT:
+            break
+        stage(f"round {number + 1} of adaptation")
+        mixtures = _fitted(found, mixtures)
+        shares = 0.5 * (shares + found.probability)
+        found = _drawn(kept, mixtures, shares, (2 + number) * FIRST, rng)
+        count += found.evaluations
+    for _ in range(2):
+        share = found.ess / len(found.weights)
+        size = int(np.clip(math.ceil(1.1 * wanted / share), 200, MOST * wanted + 200))
+        stage(f"last {size} draws")
+        found = _drawn(kept, mixtures, shares, size, rng)
+        count += found.evaluations
+        if found.k_hat < K_HAT and found.ess > 0.7 * wanted:
+            break
+        mixtures = _fitted(found, mixtures)
+    return replace(found, evaluations=count)
+
+
+def near_best(modes: Sequence[Mode]) -> tuple[Mode, ...]:
+    """Return the sets that are drawn from, of modes in the order of their score."""
+    return tuple(mode for mode in modes[:MOST_SETS] if mode.score > modes[0].score - WINDOW)
+
+
+def _fitted(found: Pool, mixtures: list[Mixture]) -> list[Mixture]:
+    """Mixtures fitted to the draws of their sets, where these weigh anything."""
+    fitted = []
+    for k, mixture in enumerate(mixtures):
+        weights = found.weights[found.which == k]
+        if weights.sum() < 0.01 or len(weights) < 10 * mixture.means.shape[1]:
+            fitted.append(mixture)
+            continue
+        weights = weights / weights.sum()
+        more = mixture.extended(found.points[k], weights) if len(mixture.shares) < 3 else mixture
+        fitted.append(more.fitted(found.points[k], weights))
+    return fitted
+
+
+def _drawn(
+    modes: tuple[Mode, ...],
+    mixtures: list[Mixture],
+    shares: np.ndarray,
+    size: int,
+    rng: np.random.Generator,
+) -> Pool:
+    """Draw from the sets in proportion to their shares, and weigh."""
+    sizes = np.maximum(np.round(shares * size).astype(int), LEAST)
+
+    def run(k: int, own: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        mode = modes[k]
+        assert mode.density.wide is not None
+        proposal = Defended(mixtures[k], mode.density.wide, WIDE)
+        points = proposal.draw(sizes[k], own)
+        values, entries = mode.density.draw_entries(points, own)
+        values = np.where(np.isfinite(values), values, -np.inf)
+        ratio = values - proposal.log_density(points) + mode.log_prior
+        return points, entries, ratio - math.log(sizes[k] / sizes.sum())
+
+    with ThreadPoolExecutor(THREADS) as pool:  # the loops let go of the interpreter
+        found = list(pool.map(run, range(len(modes)), rng.spawn(len(modes))))
+    points, entries, ratios = zip(*found, strict=True)
+    ratio = np.concatenate(ratios)
+    weights, k_hat = smoothed(ratio)
+    ess = float(1.0 / np.square(weights).sum())
+    which = np.repeat(np.arange(len(modes)), sizes)
+    return Pool(modes, which, points, entries, weights, ratio, k_hat, ess, len(ratio))
