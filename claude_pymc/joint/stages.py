@@ -19,6 +19,7 @@ from claude_pymc.joint.primary import PrimaryPosterior
 from claude_pymc.joint.priors import ShrinkagePrior
 from claude_pymc.joint.row_arrays import Cheap
 from claude_pymc.joint.spec import JointGaussian
+from claude_pymc.tables.basis import Factored
 from claude_pymc.tables.design import Design
 from claude_pymc.tables.kept import KeptRows
 
@@ -76,9 +77,9 @@ class Stage:
         """Specification of this target under a choice, and the terms of the basis it keeps."""
         wanted = (*choice.groups, *choice.varying, "constant")
         kept = np.flatnonzero(np.isin(self.groups, wanted))
-        basis = replace(
-            self.design.basis, exponents=tuple(tuple(map(int, o)) for o in self.orders[kept])
-        )
+        assert isinstance(self.design.basis, Factored)
+        exponents = tuple(tuple(map(int, orders)) for orders in self.orders[kept])
+        basis = replace(self.design.basis, exponents=exponents)
         terms = basis.terms(self.design.descriptors)
         own = tuple(t for t, g in zip(terms, self.groups[kept], strict=True) if g in choice.groups)
         corrections = (*((terms,) * self.j), own)

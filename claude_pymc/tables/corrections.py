@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from claude_pymc.errors import DesignError
-from claude_pymc.tables.basis import Basis
 from claude_pymc.tables.categories import categories_of
+from claude_pymc.tables.expansion import Basis
 
 Terms = Sequence[str] | Sequence[Sequence[int]]
 
