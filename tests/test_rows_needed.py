@@ -9,6 +9,7 @@ from scipy import integrate, stats
 import claude_pymc as cp
 from claude_pymc.errors import CandidateError, SpecError, StatisticsError, TableError
 from claude_pymc.joint import exact
+from claude_pymc.joint.chain import COUPLED
 from claude_pymc.joint.noise import NODES, grid, row_density
 from claude_pymc.joint.primary import PrimaryPosterior
 from claude_pymc.joint.row_arrays import Cheap
@@ -96,6 +97,7 @@ def test_the_chain_is_the_joint_posterior(rows, design, tied, monkeypatch):
     chain, joint = found
     se = np.hypot(*(tree.attrs["log_evidence_se"] for tree in found))
     assert abs(chain.attrs["log_evidence"] - joint.attrs["log_evidence"]) < 4 * se
+    assert chain.attrs["importance_ess"] <= COUPLED  # that many draws of the simulation
     least = min(tree.attrs["importance_ess"] for tree in found)
     for name in ("linkage", "sigma", "corrections"):
         one, other = (tree["posterior"][name] for tree in found)
