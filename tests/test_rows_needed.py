@@ -85,6 +85,15 @@ def test_fewer_rows_than_coefficients_make_no_difference(rows):
     np.testing.assert_allclose(free[:, :-1].std(axis=0), sd, rtol=0.04)
 
 
+@pytest.mark.parametrize("noise", ["normal", "student"])
+def test_walkers_explore_where_they_can_be_afforded(rows, noise):
+    found = []
+    for order in (9, 30):
+        design = cp.Design.from_table(rows, cp.HSGP(order=order), {"exp": ["all"]})
+        found.append(density_of(rows, design, noise=noise).exploring)
+    assert found == [True, noise == "normal"]
+
+
 @pytest.mark.parametrize("tied", [False, True])
 def test_the_chain_is_the_joint_posterior(rows, design, tied, monkeypatch):
     """One target after the other, with rows that lack the simulation, or all at once."""

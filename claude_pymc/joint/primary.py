@@ -36,7 +36,8 @@ from claude_pymc.tables.kept import KeptRows
 REPEATS = 4  # draws behind each estimate where noise is not normal
 SCALES = ("low", "high", "offset", "weight", "half", "frequency")
 LEAST = -80.0  # log prior sd
-EXPLORED = 250  # unknowns up to which walkers are affordable
+# Unknowns up to which walkers are affordable: each step climbs to a mode where noise is not normal.
+EXPLORED, EXPLORED_STUDENT = 250, 60
 
 
 class Layout(NamedTuple):
@@ -128,7 +129,8 @@ class PrimaryPosterior:
         self.middle = cheap.offset.mean(axis=0)
         self.q = len(self.rows.mean)
         self.m = cheap.centre.shape[1]
-        self.exploring = self.q + self.m <= EXPLORED
+        most = EXPLORED_STUDENT if self.student else EXPLORED
+        self.exploring = self.q + self.m <= most
         self.wide = Mixture(np.ones(1), self.layout.mean[None], np.diag(self.layout.sd)[None])
 
     def starts(self, number: int, rng: np.random.Generator) -> np.ndarray:
