@@ -4,15 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy import integrate, stats
 
 import claude_pymc as cp
 from claude_pymc.errors import CandidateError, SpecError, StatisticsError, TableError
 from claude_pymc.joint import exact
 from claude_pymc.joint.chain import COUPLED
+from claude_pymc.joint.draws import posterior_dataset
 from claude_pymc.joint.noise import NODES, grid, row_density
 from claude_pymc.joint.primary import PrimaryPosterior
 from claude_pymc.joint.row_arrays import Cheap
+from claude_pymc.joint.simulate import draw_prior
+from claude_pymc.notation import ROW_PARAMETERS
 
 TARGETS = ("sim", "exp")
 
@@ -160,6 +164,94 @@ def test_predictions_have_the_density_that_is_told(rows, design, switches):
         mean = post.predict(x[:1], given=one).mean().sel(target="exp").item()
         middle = np.trapezoid(density * np.clip(grid_y, mean - 3, mean + 3), grid_y)
         assert middle == pytest.approx(mean, abs=0.1)
+
+
+def posterior_of(spec, rng):
+    """Posterior of one draw, from the prior."""
+    truth = {name: values[None, None] for name, values in draw_prior(spec, rng).items()}
+    others = {name: (ROW_PARAMETERS[name], truth[name]) for name in truth if name in ROW_PARAMETERS}
+    columns = (truth[name] for name in ("linkage", "sigma", "corrections"))
+    tree = xr.DataTree.from_dict({"posterior": posterior_dataset(spec, *columns, others)})
+    return cp.JointPosterior(tree, spec)
+
+
+CANDIDATES = {"sources": ["north", "south", "", "south"], "sigma": [0.3, 0.2, np.nan, np.nan]}
+
+
+@pytest.mark.parametrize("switches", [{"errors": True}, {"sources": ["north", "south"]}, EVERY])
+def test_observations_and_densities_have_the_noise_of_their_rows(rows, design, switches, rng):
+    """The distribution function of the density, at draws of observations, is uniform."""
+    spec = cp.JointGaussian(design, cp.ShrinkagePrior(noise=0.2, noise_log_sd=1.0), **switches)
+    post = posterior_of(spec, rng)
+    grid_y = np.sinh(np.linspace(-9, 9, 3001))
+    for i in range(4):
+        row = {name: values[i] for name, values in CANDIDATES.items()}
+        known = {"sigma": [row["sigma"]], "sources": [row["sources"]]}
+        one = cp.Table(("a", "b"), ("exp",), rows.x[i : i + 1], [[0.0]], **known)
+        many = one.rows(np.zeros(len(grid_y), dtype=int))
+        many = replace(many, y=grid_y[:, None])
+        given = {"sim": [0.4]} if i % 2 else {}
+        draws = post.predict(one, "observation", given, seed=i).draws.sel(target="exp")
+        given = {name: np.full(len(grid_y), v) for name, v in given.items()}
+        density = np.exp(post.log_predictive_density(many, "exp", given))
+        below = integrate.cumulative_trapezoid(density, grid_y, initial=0.0)
+        at = np.interp(draws.to_numpy().ravel(), grid_y, below)
+        assert stats.kstest(at, "uniform").pvalue > 1e-3
+
+
+def test_noise_of_a_row_is_that_of_its_source_and_its_error(rows, design, rng):
+    spec = cp.JointGaussian(design, errors=True, sources=["north", "south"])
+    post = posterior_of(spec, rng)
+    sigma = post.draws_of("source_sigma")[0, [0, 1, 0, 1]] * design.scale[1]
+    expected = np.hypot(sigma, np.nan_to_num(CANDIDATES["sigma"]))
+    x, y = rows.x[:4], np.ones((4, 1))
+    table = cp.Table(("a", "b"), ("exp",), x, y, **CANDIDATES)
+    given = {"sim": np.ones(4)}
+    found = post.predict(table, "observation", given, seed=0).std().sel(target="exp")
+    np.testing.assert_allclose(found, expected, rtol=5 / np.sqrt(2 * 2000))
+    mean = post.predict(table, given=given).mean().sel(target="exp")
+    told = stats.norm(mean, expected).logpdf(1.0)
+    np.testing.assert_allclose(post.log_predictive_density(table, "exp", given), told)
+    plain = post.predict(x, "observation", given, seed=0).std().sel(target="exp")
+    np.testing.assert_allclose(plain, sigma[[0] * 4], rtol=5 / np.sqrt(2 * 2000))
+    strange = replace(table, sources=("north", "east", "", ""))
+    for ask in (post.predict, post.log_predictive_density):
+        with pytest.raises(CandidateError, match="'east' in row 1"):
+            ask(strange, "observation" if ask == post.predict else "exp", given)
+
+
+def test_errors_of_a_logarithm_are_relative(rows, rng):
+    positive = replace(rows, y=np.exp(rows.y))
+    transforms = {"sim": "log", "exp": "log"}
+    design = cp.Design.from_table(positive, cp.Polynomial(), transforms=transforms)
+    post = posterior_of(cp.JointGaussian(design, cp.ShrinkagePrior(noise=0.05), errors=True), rng)
+    given, x = {"sim": [1.5]}, rows.x[:1]
+    mean = post.predict(x, given=given).mean().sel(target="exp").item()
+    table = cp.Table(("a", "b"), ("exp",), x, [[mean]], sigma=[0.2 * mean])
+    expected = np.hypot(post.draws_of("sigma")[0, 1] * design.scale[1], 0.2)
+    draws = post.predict(table, "observation", given, seed=0).draws.sel(target="exp")
+    assert float(np.log(draws).std()) == pytest.approx(expected, rel=5 / np.sqrt(4000))
+    told = stats.norm(0.0, expected).logpdf(0.0)
+    assert post.log_predictive_density(table, "exp", given)[0] == pytest.approx(told)
+
+
+def test_hidden_rows_are_predicted_with_the_noise_of_their_source(rng):
+    """Intervals and densities of cross-validation agree with how far the rows lie off."""
+    x, sources = rng.uniform(0, 1, (60, 1)), ("north", "south") * 30
+    spread = np.where(np.arange(60) % 2, 0.6, 0.1)
+    sigma = rng.uniform(0.05, 0.3, 60)
+    sim = 3 * x[:, 0]
+    exp = sim + 0.5 + np.hypot(spread, sigma) * rng.standard_normal(60)
+    table = cp.Table(["x"], TARGETS, x, np.column_stack([sim, exp]), sources=sources, sigma=sigma)
+    design = cp.Design.from_table(table, cp.Polynomial(), {"exp": ["1"]})
+    spec = cp.JointGaussian(design, errors=True, sources=["north", "south"])
+    found = cp.cross_validate(cp.Sampler(spec), table, folds=3, draws=250)
+    frame = found.frame.sort_values("label")
+    width = (frame["upper"] - frame["lower"]).to_numpy() / (2 * stats.norm.ppf(0.95))
+    assert np.abs(np.log(width / np.hypot(spread, sigma))).max() < 0.5
+    told = stats.norm(frame["mean"], width).logpdf(frame["measured"])
+    assert found.log_density == pytest.approx(told.mean(), abs=0.1)
+    assert abs(found.covered - 54) < 4 * np.sqrt(60 * 0.9 * 0.1)
 
 
 def test_saved_statistics_keep_the_rows(rows, design, tmp_path):

@@ -43,8 +43,9 @@ class JointGaussian:
         Rows of the primary target have known measurement errors (`Table.sigma`), which add to the
         learned noise.
     sources : sequence of str
-        Sources (`Table.sources`) whose noise of the primary target differs; predictions of an
-        observation have the noise of the first one.
+        Sources (`Table.sources`) whose noise of the primary target differs. Predictions of an
+        observation have the noise of the first one, unless the candidates are a `Table` that names
+        theirs.
 
     Raises
     ------
