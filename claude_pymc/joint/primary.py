@@ -170,8 +170,7 @@ class PrimaryPosterior:
         self, theta: np.ndarray, rng: np.random.Generator, repeats: int
     ) -> tuple[np.ndarray, np.ndarray]:
         cheap, size = self.cheap, self.q + self.m
-        which = rng.integers(max(len(cheap.offset), len(cheap.centre)), size=len(theta))
-        place = which % len(cheap.centre)
+        which, at, place = cheap.choose(len(theta), rng)
         z, tau = np.zeros((len(theta), size)), np.empty((len(theta), self.q))
         short = self.rows.alike and not len(self.rows.gram)  # `laplace.dual` wants numbers by row
         more = len(self.rows.y) if short else 0
@@ -182,7 +181,7 @@ class PrimaryPosterior:
             self.layout,
             self.rows,
             cheap.offset,
-            which % len(cheap.offset),
+            at,
             cheap.centre,
             cheap.spread,
             place,
@@ -193,7 +192,7 @@ class PrimaryPosterior:
             values,
         )
         free = self.rows.mean + tau * z[:, : self.q]
-        missing = cheap.centre[place] + np.einsum("gij,gj->gi", cheap.spread[place], z[:, self.q :])
+        missing = cheap.missing(place, z[:, self.q :])
         entries = np.hstack([free, missing, which[:, None]])
         return values, entries
 
