@@ -10,10 +10,12 @@ from scipy import integrate, stats
 import claude_pymc as cp
 from claude_pymc.errors import CandidateError, SpecError, StatisticsError, TableError
 from claude_pymc.joint import exact
-from claude_pymc.joint.chain import COUPLED
+from claude_pymc.joint.chain import COUPLED, named_columns
+from claude_pymc.joint.cheaper import CheapDraws
 from claude_pymc.joint.draws import posterior_dataset
 from claude_pymc.joint.noise import NODES, grid, row_density
 from claude_pymc.joint.primary import PrimaryPosterior
+from claude_pymc.joint.priors import FLOOR
 from claude_pymc.joint.row_arrays import Cheap
 from claude_pymc.joint.simulate import draw_prior
 from claude_pymc.notation import ROW_PARAMETERS
@@ -98,25 +100,74 @@ def test_walkers_explore_where_they_can_be_afforded(rows, noise):
     assert found == [True, noise == "normal"]
 
 
-@pytest.mark.parametrize("tied", [False, True])
-def test_the_chain_is_the_joint_posterior(rows, design, tied, monkeypatch):
-    """One target after the other, with rows that lack the simulation, or all at once."""
-    spec, found = cp.JointGaussian(design, cp.ShrinkagePrior(tied=tied)), []
+def chain_and_joint(spec, stats, monkeypatch):
+    """Draws of one target after the other, and of all at once; they have one evidence."""
+    found = []
     for chained in (True, False):
         monkeypatch.setattr(exact, "chained", lambda *_, chained=chained: chained)
-        tree, reason = exact.draw_exact(spec, stats_of(rows, design), draws=1000, chains=4, seed=1)
+        tree, reason = exact.draw_exact(spec, stats, draws=1000, chains=4, seed=1)
         assert not reason
         found.append(tree)
     chain, joint = found
     se = np.hypot(*(tree.attrs["log_evidence_se"] for tree in found))
     assert abs(chain.attrs["log_evidence"] - joint.attrs["log_evidence"]) < 4 * se
     assert chain.attrs["importance_ess"] <= COUPLED  # that many draws of the simulation
-    least = min(tree.attrs["importance_ess"] for tree in found)
+    return found
+
+
+def check_moments(chain, joint):
+    """Means and sds agree within five standard errors."""
+    least = min(tree.attrs["importance_ess"] for tree in (chain, joint))
     for name in ("linkage", "sigma", "corrections"):
-        one, other = (tree["posterior"][name] for tree in found)
+        one, other = (tree["posterior"][name] for tree in (chain, joint))
         sd = other.std(("chain", "draw"))
-        shift = (one.mean(("chain", "draw")) - other.mean(("chain", "draw"))) / sd.where(sd > 0)
+        sd = sd.where(sd > 0)
+        shift = (one.mean(("chain", "draw")) - other.mean(("chain", "draw"))) / sd
         assert float(np.abs(shift).max()) < 5 * np.sqrt(2 / least)
+        assert float(np.abs(one.std(("chain", "draw")) / sd - 1).max()) < 5 * np.sqrt(1 / least)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_the_chain_is_the_joint_posterior(rows, design, tied, monkeypatch):
+    """One target after the other, with rows that lack the simulation, or all at once."""
+    spec = cp.JointGaussian(design, cp.ShrinkagePrior(tied=tied))
+    check_moments(*chain_and_joint(spec, stats_of(rows, design), monkeypatch))
+
+
+def test_measurements_speak_of_the_simulation(monkeypatch):
+    """Ten of fourteen lack it, and differ from it by little: they say most about its noise."""
+    rng = np.random.default_rng(5)
+    x = rng.uniform(0, 1, (22, 1))
+    sim = 1 + 2 * x[:, 0] + 0.3 * rng.standard_normal(22)
+    exp = sim + 0.1 * rng.standard_normal(22)
+    exp[:8], sim[12:] = np.nan, np.nan
+    rows = cp.Table(["x"], TARGETS, x, np.column_stack([sim, exp]))
+    design = cp.Design.from_table(rows, cp.Polynomial(), {"exp": []})
+    spec = cp.JointGaussian(design, cp.ShrinkagePrior(linkage_sd=0.1))
+    check_moments(*chain_and_joint(spec, stats_of(rows, design), monkeypatch))
+
+
+def test_draws_are_read_where_they_stand(rows, design, rng):
+    spec = cp.JointGaussian(design, **EVERY)
+    density = density_of(rows, design, **EVERY)
+    number, terms = 5, len(design.terms)
+    theta = rng.standard_normal((number, density.dims))
+    entries = rng.standard_normal((number, density.q + 1))
+    own = [j == 1 for j, _ in spec.groups]
+    values = [rng.uniform(size=(number, n)) for n in (own.count(False), len(spec.lengths))]
+    sim = rng.uniform(size=(number, 1, terms))
+    cheap = CheapDraws(np.zeros((number, 1, 1)), np.ones((number, 1)), sim, *values)
+    found = named_columns(spec, density, theta, entries, cheap)
+    np.testing.assert_allclose(found["source_sigma"], FLOOR + np.exp(theta[:, :2]))
+    np.testing.assert_array_equal(found["sigma"][:, 1], found["source_sigma"][:, 0])
+    np.testing.assert_allclose(found["freedom"], np.exp(theta[:, 2]))
+    np.testing.assert_allclose(found["scale"][:, own], np.exp(theta[:, 3:]))
+    np.testing.assert_array_equal(found["scale"][:, np.invert(own)], values[0])
+    np.testing.assert_array_equal(found["length"], values[1])
+    np.testing.assert_array_equal(found["linkage"][:, 1, 0], entries[:, 0])
+    np.testing.assert_array_equal(found["varying"], entries[:, 1:3])
+    np.testing.assert_array_equal(found["corrections"][:, 1, design.active[1]], entries[:, 3:-1])
+    np.testing.assert_array_equal(found["corrections"][:, 0], sim[:, 0])
 
 
 def test_student_noise_is_integrated_exactly(rows, design):

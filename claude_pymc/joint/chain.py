@@ -86,7 +86,7 @@ def draw_chain(
     which = entries[:, -1].astype(int) if part.coupled else np.arange(number)
     if cheap_draws is not None:
         cheap_draws = cheap_draws.chosen(which)
-    columns = _columns(spec, density, theta, entries, cheap_draws)
+    columns = named_columns(spec, density, theta, entries, cheap_draws)
     if missing is not None:
         stage("cheaper targets given what rows lack")
         values = entries[:, density.q : -1]
@@ -149,7 +149,7 @@ def _stacked(tree: xr.DataTree, rng: np.random.Generator) -> CheapDraws:
     return CheapDraws(*(values(name) for name in names))
 
 
-def _columns(
+def named_columns(
     spec: JointGaussian,
     density: PrimaryPosterior,
     theta: np.ndarray,
