@@ -104,6 +104,29 @@ def test_linkages_given_the_rest_is_gaussian(rows, design, switches, rng):
     assert_moments(drawn[:, k:-1], centre, rest)
 
 
+@pytest.mark.parametrize("switches", [{}, {"varying": ["x"], "errors": True}])
+def test_coefficients_of_complete_rows_are_gaussian(rows, design, switches, rng):
+    """Density and draws, by sums over rows and row by row."""
+    spec = cp.JointGaussian(design, **switches)
+    kept = kept_of(rows.rows(np.isfinite(rows.y).all(axis=1)), design)
+    density = PrimaryPosterior(spec, kept, cheap_of(spec, kept, rng))
+    theta = density.layout.mean + 0.3 * rng.standard_normal(density.dims)
+    tau, sigma = np.empty(density.q), np.empty(1)
+    unpack(theta, density.layout, density.cheap.offset[0], tau, sigma)
+    base = columns_of(spec, kept, kept.y[:, :-1])
+    prior = np.zeros(density.q)
+    prior[1] = 1.0  # the linkage to the nearest target
+    error = kept.sigma if spec.errors else np.zeros(len(kept))
+    covariance = (base * tau**2) @ base.T + np.diag(sigma[0] ** 2 + error**2)
+    expected = stats.multivariate_normal(base @ prior, covariance).logpdf(kept.y[:, -1])
+    expected += stats.norm(density.layout.mean, density.layout.sd).logpdf(theta).sum()
+    assert density.batch(theta[None])[0] == pytest.approx(expected, rel=1e-9)
+    gain = np.diag(tau**2) @ base.T @ np.linalg.inv(covariance)
+    centre = prior + gain @ (kept.y[:, -1] - base @ prior)
+    drawn = density.draw_entries(np.repeat(theta[None], 20000, axis=0), rng)[1]
+    assert_moments(drawn[:, :-1], centre, np.diag(tau**2) - gain @ base @ np.diag(tau**2))
+
+
 def assert_moments(drawn, mean, covariance):
     """Draws have this mean and this covariance, within five standard errors."""
     sd = np.sqrt(np.diag(covariance))
