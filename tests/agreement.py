@@ -4,8 +4,9 @@ import numpy as np
 from arviz_stats.base import array_stats
 from scipy.stats import norm
 
-LOGS = ("sigma", "scale")
+LOGS = ("sigma", "scale", "freedom", "source_sigma")
 NAMES = ("linkage", "sigma", "corrections", "coefficients", "scale", "joint_mean")
+NAMES += ("varying", "freedom", "source_sigma")  # where rows are needed
 
 
 def estimates(tree, inside=None):

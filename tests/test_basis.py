@@ -10,7 +10,8 @@ from sklearn.preprocessing import PolynomialFeatures
 from claude_pymc.errors import DesignError
 from claude_pymc.tables import basis as bases
 from claude_pymc.tables.bases import basis_from_dict
-from claude_pymc.tables.basis import Polynomial, Sine
+from claude_pymc.tables.basis import Factored, Polynomial, Sine
+from claude_pymc.tables.expansion import Basis
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
@@ -121,3 +122,9 @@ def test_sines_of_few_and_of_many_rows(n):
     # The recursion for order n loses about n^2 of the round-off of the first.
     np.testing.assert_allclose(phi[:, 1:].T, expected, rtol=0, atol=4e-14)
     np.testing.assert_allclose(phi[:, 1], expected[0], rtol=0, atol=3e-15)
+
+
+@pytest.mark.parametrize("basis", [Basis, Factored])
+def test_what_lacks_terms_is_no_basis(basis):
+    with pytest.raises(TypeError, match="abstract"):
+        basis()

@@ -9,7 +9,7 @@ from scipy.special import gammaln
 from scipy.stats import multivariate_normal, multivariate_t
 
 from claude_pymc.joint.convergence import K_HAT
-from claude_pymc.joint.importance import importance_sample, smoothed
+from claude_pymc.joint.importance import Weighted, importance_sample, smoothed
 from claude_pymc.joint.mixture import Mixture, mixture_of, systematic
 
 WANTED = 4000
@@ -214,6 +214,34 @@ def test_resampled_points_are_draws_of_equal_weight():
     order = drawn[:, 0] < 0
     changes = (order[1:] != order[:-1]).mean()  # in random order
     assert abs(changes - 2 * share * (1 - share)) < 5 * math.sqrt(0.25 / 3000)
+
+
+def weighted(ratios):
+    """Points that have these log ratios, judged one by one."""
+    raw, n = np.exp(ratios), len(ratios)
+    weights, nothing = raw / raw.sum(), np.empty((n, 0))
+    se = raw.std(ddof=1) / raw.mean() / math.sqrt(n)
+    ess = 1 / np.square(weights).sum()
+    return Weighted(nothing, nothing, weights, ratios, 0.0, ess, np.log(raw.mean()), se, n)
+
+
+def test_points_that_share_a_draw_are_judged_by_their_draws(rng):
+    """The error of the evidence covers what is common to a cluster; the effective number, too."""
+    one = weighted(rng.normal(size=50))
+    each = one.clustered(rng.permutation(50))
+    assert each.ess == pytest.approx(one.ess)
+    assert each.log_evidence_se == pytest.approx(one.log_evidence_se)
+    copies = weighted(np.repeat(one.ratios, 30)).clustered(np.repeat(np.arange(50), 30))
+    assert copies.ess == pytest.approx(one.ess)
+    assert copies.log_evidence_se == pytest.approx(one.log_evidence_se)
+    z = []
+    for _ in range(400):
+        cluster = rng.integers(100, size=3000)
+        found = weighted(rng.normal(0, 0.4, 100)[cluster] + rng.normal(0, 0.3, 3000))
+        deviation = found.log_evidence - (0.4**2 + 0.3**2) / 2
+        z.append([deviation / v.log_evidence_se for v in (found, found.clustered(cluster))])
+    alone, clustered = np.std(z, axis=0)
+    assert alone > 3 and abs(clustered - 1) < 5 / math.sqrt(800)
 
 
 @pytest.mark.parametrize("number", [1, 7, 1000])

@@ -7,7 +7,9 @@ from claude_pymc.joint.collapsed import CollapsedPosterior
 from claude_pymc.joint.inputs import arrays_of
 
 COLUMNS = ["period", "group", "electronegativity_filled", "covalent_radius", "mass"]
-POSSIBLE = 1400.0  # nats: 129 values, each met to the floor of the noise, have 129 log(1e5 / sqrt(2 pi))
+POSSIBLE = (
+    1400.0  # nats: 129 values, each met to the floor of the noise, have 129 log(1e5 / sqrt(2 pi))
+)
 
 
 def test_collinear_terms_and_a_tiny_noise_gain_nothing(rng):

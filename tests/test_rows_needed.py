@@ -4,14 +4,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import xarray as xr
 from scipy import integrate, stats
 
 import claude_pymc as cp
 from claude_pymc.errors import CandidateError, SpecError, StatisticsError, TableError
 from claude_pymc.joint import exact
+from claude_pymc.joint.chain import COUPLED, named_columns
+from claude_pymc.joint.cheaper import CheapDraws
+from claude_pymc.joint.draws import posterior_dataset
 from claude_pymc.joint.noise import NODES, grid, row_density
 from claude_pymc.joint.primary import PrimaryPosterior
+from claude_pymc.joint.priors import FLOOR
 from claude_pymc.joint.row_arrays import Cheap
+from claude_pymc.joint.simulate import draw_prior
+from claude_pymc.notation import ROW_PARAMETERS
 
 TARGETS = ("sim", "exp")
 
@@ -84,24 +91,83 @@ def test_fewer_rows_than_coefficients_make_no_difference(rows):
     np.testing.assert_allclose(free[:, :-1].std(axis=0), sd, rtol=0.04)
 
 
-@pytest.mark.parametrize("tied", [False, True])
-def test_the_chain_is_the_joint_posterior(rows, design, tied, monkeypatch):
-    """One target after the other, with rows that lack the simulation, or all at once."""
-    spec, found = cp.JointGaussian(design, cp.ShrinkagePrior(tied=tied)), []
+@pytest.mark.parametrize("noise", ["normal", "student"])
+def test_walkers_explore_where_they_can_be_afforded(rows, noise):
+    found = []
+    for order in (9, 30):
+        design = cp.Design.from_table(rows, cp.HSGP(order=order), {"exp": ["all"]})
+        found.append(density_of(rows, design, noise=noise).exploring)
+    assert found == [True, noise == "normal"]
+
+
+def chain_and_joint(spec, stats, monkeypatch):
+    """Draws of one target after the other, and of all at once; they have one evidence."""
+    found = []
     for chained in (True, False):
         monkeypatch.setattr(exact, "chained", lambda *_, chained=chained: chained)
-        tree, reason = exact.draw_exact(spec, stats_of(rows, design), draws=1000, chains=4, seed=1)
+        tree, reason = exact.draw_exact(spec, stats, draws=1000, chains=4, seed=1)
         assert not reason
         found.append(tree)
     chain, joint = found
     se = np.hypot(*(tree.attrs["log_evidence_se"] for tree in found))
     assert abs(chain.attrs["log_evidence"] - joint.attrs["log_evidence"]) < 4 * se
-    least = min(tree.attrs["importance_ess"] for tree in found)
+    assert chain.attrs["importance_ess"] <= COUPLED  # that many draws of the simulation
+    return found
+
+
+def check_moments(chain, joint):
+    """Means and sds agree within five standard errors."""
+    least = min(tree.attrs["importance_ess"] for tree in (chain, joint))
     for name in ("linkage", "sigma", "corrections"):
-        one, other = (tree["posterior"][name] for tree in found)
+        one, other = (tree["posterior"][name] for tree in (chain, joint))
         sd = other.std(("chain", "draw"))
-        shift = (one.mean(("chain", "draw")) - other.mean(("chain", "draw"))) / sd.where(sd > 0)
+        sd = sd.where(sd > 0)
+        shift = (one.mean(("chain", "draw")) - other.mean(("chain", "draw"))) / sd
         assert float(np.abs(shift).max()) < 5 * np.sqrt(2 / least)
+        assert float(np.abs(one.std(("chain", "draw")) / sd - 1).max()) < 5 * np.sqrt(1 / least)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_the_chain_is_the_joint_posterior(rows, design, tied, monkeypatch):
+    """One target after the other, with rows that lack the simulation, or all at once."""
+    spec = cp.JointGaussian(design, cp.ShrinkagePrior(tied=tied))
+    check_moments(*chain_and_joint(spec, stats_of(rows, design), monkeypatch))
+
+
+def test_measurements_speak_of_the_simulation(monkeypatch):
+    """Ten of fourteen lack it, and differ from it by little: they say most about its noise."""
+    rng = np.random.default_rng(5)
+    x = rng.uniform(0, 1, (22, 1))
+    sim = 1 + 2 * x[:, 0] + 0.3 * rng.standard_normal(22)
+    exp = sim + 0.1 * rng.standard_normal(22)
+    exp[:8], sim[12:] = np.nan, np.nan
+    rows = cp.Table(["x"], TARGETS, x, np.column_stack([sim, exp]))
+    design = cp.Design.from_table(rows, cp.Polynomial(), {"exp": []})
+    spec = cp.JointGaussian(design, cp.ShrinkagePrior(linkage_sd=0.1))
+    check_moments(*chain_and_joint(spec, stats_of(rows, design), monkeypatch))
+
+
+def test_draws_are_read_where_they_stand(rows, design, rng):
+    spec = cp.JointGaussian(design, **EVERY)
+    density = density_of(rows, design, **EVERY)
+    number, terms = 5, len(design.terms)
+    theta = rng.standard_normal((number, density.dims))
+    entries = rng.standard_normal((number, density.q + 1))
+    own = [j == 1 for j, _ in spec.groups]
+    values = [rng.uniform(size=(number, n)) for n in (own.count(False), len(spec.lengths))]
+    sim = rng.uniform(size=(number, 1, terms))
+    cheap = CheapDraws(np.zeros((number, 1, 1)), np.ones((number, 1)), sim, *values)
+    found = named_columns(spec, density, theta, entries, cheap)
+    np.testing.assert_allclose(found["source_sigma"], FLOOR + np.exp(theta[:, :2]))
+    np.testing.assert_array_equal(found["sigma"][:, 1], found["source_sigma"][:, 0])
+    np.testing.assert_allclose(found["freedom"], np.exp(theta[:, 2]))
+    np.testing.assert_allclose(found["scale"][:, own], np.exp(theta[:, 3:]))
+    np.testing.assert_array_equal(found["scale"][:, np.invert(own)], values[0])
+    np.testing.assert_array_equal(found["length"], values[1])
+    np.testing.assert_array_equal(found["linkage"][:, 1, 0], entries[:, 0])
+    np.testing.assert_array_equal(found["varying"], entries[:, 1:3])
+    np.testing.assert_array_equal(found["corrections"][:, 1, design.active[1]], entries[:, 3:-1])
+    np.testing.assert_array_equal(found["corrections"][:, 0], sim[:, 0])
 
 
 def test_student_noise_is_integrated_exactly(rows, design):
@@ -149,6 +215,94 @@ def test_predictions_have_the_density_that_is_told(rows, design, switches):
         mean = post.predict(x[:1], given=one).mean().sel(target="exp").item()
         middle = np.trapezoid(density * np.clip(grid_y, mean - 3, mean + 3), grid_y)
         assert middle == pytest.approx(mean, abs=0.1)
+
+
+def posterior_of(spec, rng):
+    """Posterior of one draw, from the prior."""
+    truth = {name: values[None, None] for name, values in draw_prior(spec, rng).items()}
+    others = {name: (ROW_PARAMETERS[name], truth[name]) for name in truth if name in ROW_PARAMETERS}
+    columns = (truth[name] for name in ("linkage", "sigma", "corrections"))
+    tree = xr.DataTree.from_dict({"posterior": posterior_dataset(spec, *columns, others)})
+    return cp.JointPosterior(tree, spec)
+
+
+CANDIDATES = {"sources": ["north", "south", "", "south"], "sigma": [0.3, 0.2, np.nan, np.nan]}
+
+
+@pytest.mark.parametrize("switches", [{"errors": True}, {"sources": ["north", "south"]}, EVERY])
+def test_observations_and_densities_have_the_noise_of_their_rows(rows, design, switches, rng):
+    """The distribution function of the density, at draws of observations, is uniform."""
+    spec = cp.JointGaussian(design, cp.ShrinkagePrior(noise=0.2, noise_log_sd=1.0), **switches)
+    post = posterior_of(spec, rng)
+    grid_y = np.sinh(np.linspace(-9, 9, 3001))
+    for i in range(4):
+        row = {name: values[i] for name, values in CANDIDATES.items()}
+        known = {"sigma": [row["sigma"]], "sources": [row["sources"]]}
+        one = cp.Table(("a", "b"), ("exp",), rows.x[i : i + 1], [[0.0]], **known)
+        many = one.rows(np.zeros(len(grid_y), dtype=int))
+        many = replace(many, y=grid_y[:, None])
+        given = {"sim": [0.4]} if i % 2 else {}
+        draws = post.predict(one, "observation", given, seed=i).draws.sel(target="exp")
+        given = {name: np.full(len(grid_y), v) for name, v in given.items()}
+        density = np.exp(post.log_predictive_density(many, "exp", given))
+        below = integrate.cumulative_trapezoid(density, grid_y, initial=0.0)
+        at = np.interp(draws.to_numpy().ravel(), grid_y, below)
+        assert stats.kstest(at, "uniform").pvalue > 1e-3
+
+
+def test_noise_of_a_row_is_that_of_its_source_and_its_error(rows, design, rng):
+    spec = cp.JointGaussian(design, errors=True, sources=["north", "south"])
+    post = posterior_of(spec, rng)
+    sigma = post.draws_of("source_sigma")[0, [0, 1, 0, 1]] * design.scale[1]
+    expected = np.hypot(sigma, np.nan_to_num(CANDIDATES["sigma"]))
+    x, y = rows.x[:4], np.ones((4, 1))
+    table = cp.Table(("a", "b"), ("exp",), x, y, **CANDIDATES)
+    given = {"sim": np.ones(4)}
+    found = post.predict(table, "observation", given, seed=0).std().sel(target="exp")
+    np.testing.assert_allclose(found, expected, rtol=5 / np.sqrt(2 * 2000))
+    mean = post.predict(table, given=given).mean().sel(target="exp")
+    told = stats.norm(mean, expected).logpdf(1.0)
+    np.testing.assert_allclose(post.log_predictive_density(table, "exp", given), told)
+    plain = post.predict(x, "observation", given, seed=0).std().sel(target="exp")
+    np.testing.assert_allclose(plain, sigma[[0] * 4], rtol=5 / np.sqrt(2 * 2000))
+    strange = replace(table, sources=("north", "east", "", ""))
+    for ask in (post.predict, post.log_predictive_density):
+        with pytest.raises(CandidateError, match="'east' in row 1"):
+            ask(strange, "observation" if ask == post.predict else "exp", given)
+
+
+def test_errors_of_a_logarithm_are_relative(rows, rng):
+    positive = replace(rows, y=np.exp(rows.y))
+    transforms = {"sim": "log", "exp": "log"}
+    design = cp.Design.from_table(positive, cp.Polynomial(), transforms=transforms)
+    post = posterior_of(cp.JointGaussian(design, cp.ShrinkagePrior(noise=0.05), errors=True), rng)
+    given, x = {"sim": [1.5]}, rows.x[:1]
+    mean = post.predict(x, given=given).mean().sel(target="exp").item()
+    table = cp.Table(("a", "b"), ("exp",), x, [[mean]], sigma=[0.2 * mean])
+    expected = np.hypot(post.draws_of("sigma")[0, 1] * design.scale[1], 0.2)
+    draws = post.predict(table, "observation", given, seed=0).draws.sel(target="exp")
+    assert float(np.log(draws).std()) == pytest.approx(expected, rel=5 / np.sqrt(4000))
+    told = stats.norm(0.0, expected).logpdf(0.0)
+    assert post.log_predictive_density(table, "exp", given)[0] == pytest.approx(told)
+
+
+def test_hidden_rows_are_predicted_with_the_noise_of_their_source(rng):
+    """Intervals and densities of cross-validation agree with how far the rows lie off."""
+    x, sources = rng.uniform(0, 1, (60, 1)), ("north", "south") * 30
+    spread = np.where(np.arange(60) % 2, 0.6, 0.1)
+    sigma = rng.uniform(0.05, 0.3, 60)
+    sim = 3 * x[:, 0]
+    exp = sim + 0.5 + np.hypot(spread, sigma) * rng.standard_normal(60)
+    table = cp.Table(["x"], TARGETS, x, np.column_stack([sim, exp]), sources=sources, sigma=sigma)
+    design = cp.Design.from_table(table, cp.Polynomial(), {"exp": ["1"]})
+    spec = cp.JointGaussian(design, errors=True, sources=["north", "south"])
+    found = cp.cross_validate(cp.Sampler(spec), table, folds=3, draws=250)
+    frame = found.frame.sort_values("label")
+    width = (frame["upper"] - frame["lower"]).to_numpy() / (2 * stats.norm.ppf(0.95))
+    assert np.abs(np.log(width / np.hypot(spread, sigma))).max() < 0.5
+    told = stats.norm(frame["mean"], width).logpdf(frame["measured"])
+    assert found.log_density == pytest.approx(told.mean(), abs=0.1)
+    assert abs(found.covered - 54) < 4 * np.sqrt(60 * 0.9 * 0.1)
 
 
 def test_saved_statistics_keep_the_rows(rows, design, tmp_path):

@@ -9,6 +9,7 @@ import claude_pymc as cp
 from claude_pymc.joint.gaussian import derived
 from claude_pymc.joint.priors import FLOOR
 from claude_pymc.joint.simulate import draw_prior, named_truth, simulate_rows
+from claude_pymc.tables.categories import Category
 
 LKJ = cp.LKJPrior(eta=1.3, t=0.7, noise=0.4, noise_log_sd=0.2)
 SHRINKAGE = cp.ShrinkagePrior(noise=0.3, noise_log_sd=0.4, linkage_sd=0.1, constant_sd=2.0)
@@ -125,3 +126,23 @@ def test_no_scale_without_a_group(rng):
 def test_a_flat_prior_has_no_draws(rng):
     with pytest.raises(cp.SpecError, match="a proper prior to draw from"):
         draw_prior(make_spec(cp.FlatPrior(), 2), rng)
+
+
+def test_errors_of_a_logarithm_are_not_simulated(rng):
+    design = cp.Design.from_bounds({"x": (0, 1)}, ["exp"], transforms={"exp": "log"})
+    spec = cp.JointGaussian(design, errors=True)
+    layout = cp.Table(["x"], ["exp"], [[0.5]], [[1.0]], sigma=[0.1])
+    with pytest.raises(cp.SpecError, match="modelled as it is"):
+        simulate_rows(spec, draw_prior(spec, rng), layout, rng)
+
+
+def test_a_layout_with_other_categories_is_refused(rng):
+    rows = [
+        cp.Table([Category("route", names)], ["exp"], [[0.0], [1.0]], [[1.0], [2.0]])
+        for names in (["melt", "sol-gel"], ["sol-gel", "melt"])
+    ]
+    spec = cp.JointGaussian(cp.Design.from_table(rows[0]))
+    truth = draw_prior(spec, rng)
+    assert len(simulate_rows(spec, truth, rows[0], rng)) == 2
+    with pytest.raises(cp.TableError, match="categories of the design"):
+        simulate_rows(spec, truth, rows[1], rng)

@@ -2,15 +2,18 @@
 
 import json
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 
+import numpy as np
 import pytest
 
 from claude_pymc.errors import SpecError
 from claude_pymc.joint.priors import LKJPrior, ShrinkagePrior
 from claude_pymc.joint.spec import FORMAT, JointGaussian
 from claude_pymc.tables.basis import Polynomial
+from claude_pymc.tables.categories import Category
 from claude_pymc.tables.design import Design
+from claude_pymc.tables.table import Table
 
 DESIGN = Design.from_bounds(
     {"x": (0, 10)},
@@ -46,6 +49,26 @@ def test_describe_names_logarithms_and_the_prior():
     assert "(log y - 0) / 1" in text
     assert "mapped to" not in text
     assert "LKJ(eta = 2.5)" in text
+
+
+def test_describe_names_categories_and_the_first_of_many_descriptors():
+    rows = Table(
+        [Category("route", ["melt", "sol-gel"]), *(f"x{i}" for i in range(12))],
+        ["y"],
+        np.random.default_rng(0).integers(2, size=(40, 13)),
+        np.zeros((40, 1)),
+    )
+    lines = JointGaussian(Design.from_table(rows)).describe().split("\n")
+    assert lines.count("  route: categories 'melt', 'sol-gel'") == 1
+    assert sum("mapped to" in line for line in lines) == 12
+    rows = replace(
+        rows,
+        descriptors=(*rows.descriptors, "x12"),
+        x=np.column_stack([rows.x, np.arange(40)]),
+    )
+    lines = JointGaussian(Design.from_table(rows)).describe().split("\n")
+    assert sum("mapped to" in line for line in lines) == 5
+    assert lines.count("  ... and 8 more, each mapped from its range") == 1
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 
 from claude_pymc.joint.tiles import (
     factorise,
+    fill_identity_plus,
     inverse_from,
     pad,
     padded,
@@ -20,6 +21,16 @@ def whole(a):
     found[:q, :q] = np.where(np.tri(q), a, np.nan)
     pad(found, q)
     return found
+
+
+@pytest.mark.parametrize(("q", "n"), [(0, 3), (3, 0), (4, 7), (9, 2), (30, 41)])
+def test_identity_plus_a_product_fills_the_lower_triangle(q, n, rng):
+    a, b = np.zeros((2, padded(q), n))
+    a[:q] = rng.normal(size=(q, n))
+    b[:q] = a[:q] * rng.uniform(size=n)
+    found = np.full((padded(q), padded(q)), np.nan)
+    fill_identity_plus(a, b, found)
+    np.testing.assert_allclose(np.tril(found), np.tril(np.eye(padded(q)) + a @ b.T), atol=1e-12)
 
 
 @pytest.mark.parametrize("q", [0, 1, 2, 3, 4, 5, 51, 63, 64, 65, 128, 150])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -84,6 +84,39 @@ def column_of(frame: Any, target: str) -> np.ndarray:
     if isinstance(frame, Table):
         frame = frame.to_frame()
     return numeric_columns(frame, (target,), "the frame")[:, 0]
+
+
+class RowNoise(NamedTuple):
+    """What candidates say of the noise of their primary values."""
+
+    source: np.ndarray  # (candidate): position among the sources of the specification
+    error: np.ndarray  # (candidate): known error in the unit of the target, zero if there is none
+
+
+def noise_of(frame: Any, spec: JointGaussian, n: int) -> RowNoise:
+    """Source and known error of each candidate; the first source, and no error, if it has none.
+
+    A Table has them; they count where the specification uses them.
+    """
+    source, error = np.zeros(n, dtype=int), np.zeros(n)
+    if not isinstance(frame, Table):
+        return RowNoise(source, error)
+    if spec.sources and frame.sources:
+        place = {"": 0, **{name: i for i, name in enumerate(spec.sources)}}
+        strange = [i for i, name in enumerate(frame.sources) if name not in place]
+        if strange:
+            row = strange[0]
+            raise CandidateError(
+                f"candidates from the sources {list(spec.sources)}",
+                f"{frame.sources[row]!r} in row {row}"
+                + (f" ({frame.labels[row]})" if frame.labels else ""),
+                "a typing error, or a laboratory that no row of the fit is from",
+                f"correct it, or leave it empty: then it counts as {spec.sources[0]!r}",
+            )
+        source = np.array([place[name] for name in frame.sources], dtype=int)
+    if spec.errors and frame.sigma is not None and frame.targets[-1] == spec.design.targets[-1]:
+        error = np.where(np.isnan(frame.sigma), 0.0, frame.sigma)
+    return RowNoise(source, error)
 
 
 def lacks(spec: JointGaussian, x: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -52,7 +52,9 @@ def fit(
     modes: list[list[Mode]] = []
     for j in range(len(design.targets)):
         have = np.isfinite(y[:, : j + 1]).all(axis=1)
-        part = KeptRows(rows.phi[have], rows.y[have][:, : j + 1], rows.sigma[have], rows.source[have])
+        part = KeptRows(
+            rows.phi[have], rows.y[have][:, : j + 1], rows.sigma[have], rows.source[have]
+        )
         modes.append(list(near_best(Explored(Given(spec, part, j)).run())))
     sets = [{t for mode in found for t in mode.spec.design.corrections[-1]} for found in modes]
     used = set().union(*sets, spec.varying, {"1"})

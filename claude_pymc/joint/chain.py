@@ -86,23 +86,25 @@ def draw_chain(
     which = entries[:, -1].astype(int) if part.coupled else np.arange(number)
     if cheap_draws is not None:
         cheap_draws = cheap_draws.chosen(which)
-    columns = _columns(spec, density, theta, entries, cheap_draws)
+    columns = named_columns(spec, density, theta, entries, cheap_draws)
     if missing is not None:
         stage("cheaper targets given what rows lack")
         values = entries[:, density.q : -1]
         columns["corrections"][:, :-1] = missing.corrections(values, which, rng)
     posterior = _dataset(spec, columns, chains, draws)
+    # Few draws of the cheaper targets stand behind many points, whose weights they share.
+    judged = found.clustered(found.entries[:, -1]) if part.coupled else found
     said = {
         "seed": int(seed),
         "method": "exact",
         "k_hat": max(found.k_hat, attrs.get("k_hat", -np.inf)),
-        "importance_ess": min(found.ess_of(number), attrs.get("importance_ess", np.inf)),
+        "importance_ess": min(judged.ess_of(number), attrs.get("importance_ess", np.inf)),
         "evaluations": found.evaluations + attrs.get("evaluations", 0),
     }
     if d == 1 or "log_evidence" in attrs:
         said["log_evidence"] = found.log_evidence + attrs.get("log_evidence", 0.0)
         said["log_evidence_se"] = float(
-            np.hypot(found.log_evidence_se, attrs.get("log_evidence_se", 0.0))
+            np.hypot(judged.log_evidence_se, attrs.get("log_evidence_se", 0.0))
         )
     return tree_of(spec, stats, posterior, None, said), found, reason
 
@@ -147,7 +149,7 @@ def _stacked(tree: xr.DataTree, rng: np.random.Generator) -> CheapDraws:
     return CheapDraws(*(values(name) for name in names))
 
 
-def _columns(
+def named_columns(
     spec: JointGaussian,
     density: PrimaryPosterior,
     theta: np.ndarray,

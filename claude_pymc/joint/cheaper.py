@@ -12,6 +12,7 @@ linear in the corrections b ~ N(bhat, H^-1) of the cheaper targets.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -73,6 +74,16 @@ class CheapDraws:
         return CheapDraws(*(getattr(self, name)[which] for name in self.__dataclass_fields__))
 
 
+class Linear(NamedTuple):
+    """Missing values u = centre + half z + noise, with z = L' (b - mean) ~ N(0, I)."""
+
+    mean: np.ndarray  # (entry): bhat
+    root: np.ndarray  # (entry, entry): L of H = L L'
+    centre: np.ndarray  # (missing): G bhat + k
+    half: np.ndarray  # (missing, entry): G L'^-1
+    noise: np.ndarray  # (missing, missing): covariance
+
+
 class Missing:
     """Cheaper values that rows of the primary target lack, given draws of the cheaper targets."""
 
@@ -98,9 +109,9 @@ class Missing:
         m = int(self.latent.max()) + 1
         centre, spread = np.zeros((number, m)), np.zeros((number, m, m))
         for g in range(number if m else 0):
-            mean, half, shift, noise = self._linear(g)
-            centre[g] = shift + mean
-            spread[g] = np.linalg.cholesky(half @ half.T + noise)
+            own = self._linear(g)
+            centre[g] = own.centre
+            spread[g] = np.linalg.cholesky(own.half @ own.half.T + own.noise)
         return centre, spread
 
     def corrections(
@@ -113,24 +124,24 @@ class Missing:
         found = np.empty((len(which), self.density.q))
         problem = self.density.problem
         for i, g in enumerate(which):
-            mean, half, shift, noise = self._linear(g)
+            own = self._linear(g)
             z = rng.standard_normal(self.density.q)
-            own = shift + mean + half @ z
-            own = own + np.linalg.cholesky(noise) @ rng.standard_normal(len(own))
-            moved = z + half.T @ np.linalg.solve(half @ half.T + noise, values[i] - own)
-            found[i] = self._mean + np.linalg.solve(self._root.T, moved)
+            u = own.centre + own.half @ z
+            u += np.linalg.cholesky(own.noise) @ rng.standard_normal(len(u))
+            total = own.half @ own.half.T + own.noise
+            moved = z + own.half.T @ np.linalg.solve(total, values[i] - u)
+            found[i] = own.mean + np.linalg.solve(own.root.T, moved)
         corrections = np.zeros((len(which), *self.draws.corrections.shape[1:]))
         corrections[:, problem.owner, problem.term] = found
         return corrections
 
-    def _linear(self, g: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """G bhat, G L'^-1 with H = L L', k and the covariance of the noise, for draw g."""
+    def _linear(self, g: int) -> Linear:
+        """Missing values as a function of the corrections, for draw g."""
         problem, q = self.density.problem, self.density.q
         size = padded(q)
         mean, root, nothing = np.empty(q), np.empty((size, size)), np.empty(self.density.dims)
         log_posterior(self.theta[g], problem, mean, root, nothing, False)
         lower = np.tril(root[:q, :q])
-        self._mean, self._root = mean, lower
         linkage, sigma = self.draws.linkage[g], self.draws.sigma[g]
         total = np.linalg.inv(np.eye(len(sigma)) - linkage)
         cov = covariance_root(linkage[None], sigma[None])[0]
@@ -148,7 +159,7 @@ class Missing:
                 for k, others in enumerate(at):
                     noise[places, others] = rest[j, k]
         half = np.linalg.solve(lower, along.T).T
-        return along @ mean, half, shift, noise
+        return Linear(mean, lower, shift + along @ mean, half, noise)
 
 
 def cheap_part(

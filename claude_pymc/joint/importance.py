@@ -71,6 +71,8 @@ class Weighted:
         Draws of what the density has integrated out, given each point.
     weights : array (point)
         Pareto-smoothed, of sum one.
+    ratios : array (point)
+        Logarithms of the raw weights: log density less that of the proposal.
     k_hat : float
         Shape of the tail of the raw weights.
     ess : float
@@ -84,6 +86,7 @@ class Weighted:
     points: np.ndarray
     entries: np.ndarray
     weights: np.ndarray
+    ratios: np.ndarray
     k_hat: float
     ess: float
     log_evidence: float
@@ -101,6 +104,25 @@ class Weighted:
         Rounding the number of times a point is drawn adds a variance of at most 1/4 for each.
         """
         return 1.0 / (1.0 / self.ess + 0.25 / number)
+
+    def clustered(self, cluster: np.ndarray) -> Weighted:
+        """Return the same draws, with ``ess`` and ``log_evidence_se`` of clusters of points.
+
+        Points of one cluster share what was drawn once for all of them, so that their weights vary
+        together. With S_g the sum of the raw weights of cluster g, n_g its size, and m the mean
+        weight, the error of m is that of a ratio, sum_g S_g / sum_g n_g.
+
+        Parameters
+        ----------
+        cluster : integer array (point)
+        """
+        _, place, size = np.unique(cluster, return_inverse=True, return_counts=True)
+        raw = np.exp(self.ratios - self.ratios.max())
+        off = np.bincount(place, raw) / raw.mean() - size
+        groups = len(size)
+        se = math.sqrt(groups / (groups - 1) * np.square(off).sum()) / len(raw)
+        ess = float(1.0 / np.square(np.bincount(place, self.weights)).sum())
+        return replace(self, ess=ess, log_evidence_se=se)
 
     def resample(self, number: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Draw points, with their entries, with equal weights, in random order."""
@@ -211,7 +233,7 @@ def _weigh(
     se = float(raw.std(ddof=1) / raw.mean() / math.sqrt(len(raw)))
     ess = float(1.0 / np.square(weights).sum())
     log_evidence = float(np.log(raw.mean()) + top)
-    return Weighted(points, drawn, weights, k_hat, ess, log_evidence, se, 0)
+    return Weighted(points, drawn, weights, ratio, k_hat, ess, log_evidence, se, 0)
 
 
 def smoothed(ratio: np.ndarray) -> tuple[np.ndarray, float]:

@@ -26,8 +26,8 @@ from numba import njit
 
 from claude_pymc.joint.noise import densities, noise_slopes
 from claude_pymc.joint.tiles import (
-    dots,
     factorise,
+    fill_identity_plus,
     inverse_from,
     padded,
     solve_lower,
@@ -123,18 +123,11 @@ def curvature(
     root: np.ndarray,
 ) -> bool:
     """Factor of I + J' W J, less the bend of the means where ``slope`` (row) is not empty."""
-    size, n, q = len(root), len(weight), len(tau)
+    n, q = len(weight), len(tau)
     for e in range(len(jacobian)):
         for i in range(n):
             weighted[e, i] = jacobian[e, i] * weight[i]
-    for j in range(0, size, 4):
-        for i in range(j, size, 2):
-            s = dots(weighted, i, jacobian, j, 0, n)
-            for c in range(4):
-                root[i, j + c] = s[c]
-                root[i + 1, j + c] = s[4 + c]
-    for e in range(size):
-        root[e, e] += 1.0
+    fill_identity_plus(weighted, jacobian, root)
     if len(slope):
         for i in range(len(rows.incomplete)):
             row = rows.incomplete[i]

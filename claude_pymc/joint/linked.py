@@ -21,7 +21,13 @@ from claude_pymc.joint.primary import EXPLORED, Layout, PrimaryPosterior, unpack
 from claude_pymc.joint.priors import ShrinkagePrior
 from claude_pymc.joint.row_arrays import Cheap
 from claude_pymc.joint.spec import JointGaussian
-from claude_pymc.joint.tiles import dots, factorise, padded, solve_lower, solve_transposed
+from claude_pymc.joint.tiles import (
+    factorise,
+    fill_identity_plus,
+    padded,
+    solve_lower,
+    solve_transposed,
+)
 from claude_pymc.tables.kept import KeptRows
 
 STEP = 1e-4  # of differences of the density
@@ -113,8 +119,7 @@ class LinkedPosterior:
         self, theta: np.ndarray, rng: np.random.Generator, *, draw: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         cheap, rest = self.cheap, self.q + self.m - self.linked
-        which = rng.integers(max(len(cheap.offset), len(cheap.centre)), size=len(theta))
-        place = which % len(cheap.centre)
+        which, at, place = cheap.choose(len(theta), rng)
         values, z = np.empty(len(theta)), np.empty((len(theta), rest))
         tau = np.empty((len(theta), self.q))
         normal = rng.standard_normal((len(theta) if draw else 0, rest))
@@ -123,7 +128,7 @@ class LinkedPosterior:
             self.layout,
             self.rows,
             cheap.offset,
-            which % len(cheap.offset),
+            at,
             cheap.centre,
             cheap.spread,
             place,
@@ -133,7 +138,7 @@ class LinkedPosterior:
             values,
         )
         own = self.q - self.linked
-        missing = cheap.centre[place] + np.einsum("gij,gj->gi", cheap.spread[place], z[:, own:])
+        missing = cheap.missing(place, z[:, own:])
         free = [self.linkages(theta), tau[:, self.linked :] * z[:, :own]]
         return values, np.hstack([*free, missing, which[:, None]])
 
@@ -183,15 +188,8 @@ def _value(
         value += 0.5 * (math.log(h) - LOG_2PI)
         for e in range(rest):
             weighted[e, i] = jacobian[e, i] * h
-    root = np.zeros((size, size))
-    for j in range(0, size, 4):
-        for i in range(j, size, 2):
-            s = dots(weighted, i, jacobian, j, 0, n)
-            for c in range(4):
-                root[i, j + c] = s[c]
-                root[i + 1, j + c] = s[4 + c]
-    for e in range(size):
-        root[e, e] += 1.0
+    root = np.empty((size, size))
+    fill_identity_plus(weighted, jacobian, root)
     if not factorise(root):
         return -np.inf
     z[:] = np.dot(weighted[:rest], residual)

@@ -19,7 +19,7 @@ import numpy as np
 import xarray as xr
 
 from claude_pymc.errors import CandidateError, Notice, SamplingError
-from claude_pymc.joint.asked import column_of, descriptors_of, known_of, usable
+from claude_pymc.joint.asked import column_of, descriptors_of, known_of, noise_of, usable
 from claude_pymc.joint.gaussian import covariance_root, derived
 from claude_pymc.joint.prediction import Prediction
 from claude_pymc.joint.spec import JointGaussian
@@ -168,7 +168,9 @@ class JointPosterior:
             the targets that use it are NaN.
         kind : "mean" or "observation"
             The mean of the targets given x (for a target modelled by its logarithm: the median), or
-            a value that a measurement would give, noise included.
+            a value that a measurement would give, noise included: where the specification has them,
+            that of the source of the row, and its known error, as a Table says (else the first
+            source, and no error).
         given : mapping of target to values (candidate), optional
             Targets already known at the candidates, NaN where not. If such a value was not among
             the rows of the fit, the parameters do not learn from it.
@@ -185,7 +187,8 @@ class JointPosterior:
         Raises
         ------
         CandidateError
-            If no target of a candidate can be predicted, or ``given`` does not fit.
+            If no target of a candidate can be predicted, ``given`` does not fit, or a Table names a
+            source that the specification does not know.
 
         Warns
         -----
@@ -206,8 +209,9 @@ class JointPosterior:
         rng = np.random.default_rng(seed)
         used = self._draws_used(kind, len(x))
         if self.spec.needs == "rows":
-            noisy = rng if kind == "observation" else None
-            return self._named_draws(predict_draws(self, x, known, used, noisy), able, labels, kind)
+            observed = (rng, noise_of(frame, self.spec, len(x))) if kind == "observation" else None
+            draws = predict_draws(self, x, known, used, observed)
+            return self._named_draws(draws, able, labels, kind)
         draws = np.empty((len(used), len(x), d))
         for rows, have, mean, root in self.conditional(x, known, used):
             if kind == "observation":
@@ -236,7 +240,8 @@ class JointPosterior:
         Parameters
         ----------
         frame : DataFrame or Table
-            With the descriptors and the measured target.
+            With the descriptors and the measured target; sources and known errors as in
+            :meth:`predict`.
         target : str
         given : mapping of target to values, optional
             As in :meth:`predict`; must not hold ``target``.
@@ -262,8 +267,8 @@ class JointPosterior:
                 f"leave {target!r} out of given",
             )
         if self.spec.needs == "rows" and j == len(self.targets) - 1:
-            error = self._errors_of(frame, len(x))
-            density = _averaged(log_density_draws(self, x, known, measured[:, j], error))
+            noise = noise_of(frame, self.spec, len(x))
+            density = _averaged(log_density_draws(self, x, known, measured[:, j], noise))
             return np.where(able[:, j], density, np.nan) - np.log(design.scale[j])
         if self.spec.needs == "rows":
             refuse_backwards(self, known)
@@ -276,16 +281,6 @@ class JointPosterior:
             log_p = -0.5 * z**2 - np.log(sd) - 0.5 * np.log(2 * np.pi)
             density[rows] = _averaged(log_p)
         return np.where(able[:, j], density, np.nan) - np.log(design.scale[j])
-
-    def _errors_of(self, frame: Any, n: int) -> np.ndarray:
-        """Known measurement errors of the primary target in a Table, on the modelled scale."""
-        sigma = getattr(frame, "sigma", None)
-        if sigma is None or not self.spec.errors:
-            return np.zeros(n)
-        design = self.spec.design
-        if design.transforms[-1] == "log":
-            sigma = sigma / column_of(frame, self.targets[-1])
-        return np.where(np.isnan(sigma), 0.0, sigma) / design.scale[-1]
 
     def save(self, path: str | Path) -> None:
         """Write draws and specification to one netCDF file."""

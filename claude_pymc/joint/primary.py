@@ -36,7 +36,8 @@ from claude_pymc.tables.kept import KeptRows
 REPEATS = 4  # draws behind each estimate where noise is not normal
 SCALES = ("low", "high", "offset", "weight", "half", "frequency")
 LEAST = -80.0  # log prior sd
-EXPLORED = 250  # unknowns up to which walkers are affordable
+# Unknowns up to which walkers are affordable: each step climbs to a mode where noise is not normal.
+EXPLORED, EXPLORED_STUDENT = 250, 60
 
 
 class Layout(NamedTuple):
@@ -128,7 +129,8 @@ class PrimaryPosterior:
         self.middle = cheap.offset.mean(axis=0)
         self.q = len(self.rows.mean)
         self.m = cheap.centre.shape[1]
-        self.exploring = self.q + self.m <= EXPLORED
+        most = EXPLORED_STUDENT if self.student else EXPLORED
+        self.exploring = self.q + self.m <= most
         self.wide = Mixture(np.ones(1), self.layout.mean[None], np.diag(self.layout.sd)[None])
 
     def starts(self, number: int, rng: np.random.Generator) -> np.ndarray:
@@ -173,8 +175,7 @@ class PrimaryPosterior:
         self, theta: np.ndarray, rng: np.random.Generator, repeats: int
     ) -> tuple[np.ndarray, np.ndarray]:
         cheap, size = self.cheap, self.q + self.m
-        which = rng.integers(max(len(cheap.offset), len(cheap.centre)), size=len(theta))
-        place = which % len(cheap.centre)
+        which, at, place = cheap.choose(len(theta), rng)
         z, tau = np.zeros((len(theta), size)), np.empty((len(theta), self.q))
         short = self.rows.alike and not len(self.rows.gram)  # `laplace.dual` wants numbers by row
         more = len(self.rows.y) if short else 0
@@ -185,7 +186,7 @@ class PrimaryPosterior:
             self.layout,
             self.rows,
             cheap.offset,
-            which % len(cheap.offset),
+            at,
             cheap.centre,
             cheap.spread,
             place,
@@ -196,7 +197,7 @@ class PrimaryPosterior:
             values,
         )
         free = self.rows.mean + tau * z[:, : self.q]
-        missing = cheap.centre[place] + np.einsum("gij,gj->gi", cheap.spread[place], z[:, self.q :])
+        missing = cheap.missing(place, z[:, self.q :])
         entries = np.hstack([free, missing, which[:, None]])
         return values, entries
 

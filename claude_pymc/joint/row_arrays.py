@@ -41,6 +41,23 @@ class Cheap:
         """Say whether primary values speak of the cheaper targets' parameters."""
         return len(self.offset) > 1 or self.centre.shape[1] > 0
 
+    def choose(
+        self, number: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Choose a draw of the cheaper targets for each of ``number`` points.
+
+        Returns
+        -------
+        integer arrays (point)
+            The draw; its place in ``offset``; its place in ``centre`` and ``spread``.
+        """
+        which = rng.integers(max(len(self.offset), len(self.centre)), size=number)
+        return which, which % len(self.offset), which % len(self.centre)
+
+    def missing(self, place: np.ndarray, white: np.ndarray) -> np.ndarray:
+        """Cheaper values that rows lack (point, missing), from standard normal ones."""
+        return self.centre[place] + np.einsum("gij,gj->gi", self.spread[place], white)
+
 
 def rows_of(spec: JointGaussian, kept: KeptRows, cheap: Cheap, more: float) -> Rows:
     """Flatten rows: columns of linkages, of what varies them, of corrections."""

@@ -165,9 +165,7 @@ class Menu:
                     break
                 value, base = found
 
-    def _further(
-        self, base: Choice, score: Score, glance: Score
-    ) -> tuple[float, Choice] | None:
+    def _further(self, base: Choice, score: Score, glance: Score) -> tuple[float, Choice] | None:
         """Return the best choice with one more interaction than ``base``, and its score."""
         offered = [
             self.ordered({*base.units, name}, varying=base.varying)
@@ -180,7 +178,7 @@ class Menu:
 
     def _kernels(self) -> Choice:
         """Return the structure that an interaction joins."""
-        return max(self.listed, key=lambda c: (len(c.units) - 2 * ("products" in c.units)))
+        return max(self.listed, key=lambda c: len(c.units) - 2 * ("products" in c.units))
 
     def _stepwise(self, score: Score) -> None:
         """Add, drop and exchange terms while the score grows, from the empty set and the best."""

@@ -10,6 +10,7 @@ from claude_pymc.joint.gaussian import covariance_root, split_joint
 from claude_pymc.joint.priors import LKJPrior, ShrinkagePrior
 from claude_pymc.joint.scales import scales_of
 from claude_pymc.joint.spec import VARYING, JointGaussian
+from claude_pymc.tables.categories import refuse_other_categories
 from claude_pymc.tables.table import Table
 
 Truth = dict[str, np.ndarray]
@@ -83,8 +84,24 @@ def simulate_rows(
 
     ``layout`` gives the descriptors and says which targets (under "joint": also which descriptors)
     are measured; its values of whatever is simulated are not read.
+
+    Raises
+    ------
+    SpecError
+        If measurement errors are known of a target that is modelled by its logarithm.
+    TableError
+        If the layout has other categories than the design.
     """
     design = spec.design
+    refuse_other_categories(layout.descriptors, design.descriptors)
+    if spec.errors and design.transforms[-1] == "log":
+        raise SpecError(
+            "a primary target that is modelled as it is, if errors=True, to simulate rows",
+            f"{design.targets[-1]!r}, modelled by its logarithm",
+            "known errors are in the unit of the target; the error of its logarithm, sigma / y, "
+            "depends on the value that is to be simulated",
+            "leave out errors=True, or the transform",
+        )
     root = covariance_root(truth["linkage"], truth["sigma"])
     mean = np.linalg.solve(np.eye(len(root)) - truth["linkage"], truth["corrections"])
     noise = rng.standard_normal((len(layout), len(root))) @ root.T

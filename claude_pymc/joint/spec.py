@@ -9,12 +9,14 @@ from functools import cached_property
 from claude_pymc.errors import ClaudeError, SpecError
 from claude_pymc.joint.columns import Columns, varied_terms
 from claude_pymc.joint.priors import PRIORS, Prior, ShrinkagePrior, prior_from_dict, prior_to_dict
+from claude_pymc.tables.categories import Category
 from claude_pymc.tables.design import Design
 
 FORMAT = 2
 NOISES = ("normal", "student")
 VARYING = "linkage"  # group of what varies the linkage
 MANY = 6  # terms of a group that are not listed one by one
+MANY_DESCRIPTORS, SOME_DESCRIPTORS = 12, 5  # beyond so many, so many are described one by one
 
 LIKELIHOODS = ("conditional", "joint")
 
@@ -41,8 +43,9 @@ class JointGaussian:
         Rows of the primary target have known measurement errors (`Table.sigma`), which add to the
         learned noise.
     sources : sequence of str
-        Sources (`Table.sources`) whose noise of the primary target differs; predictions of an
-        observation have the noise of the first one.
+        Sources (`Table.sources`) whose noise of the primary target differs. Predictions of an
+        observation have the noise of the first one, unless the candidates are a `Table` that names
+        theirs.
 
     Raises
     ------
@@ -220,9 +223,7 @@ class JointGaussian:
             lines.append(
                 f"  ({rule}{target}{unit} - {design.location[j]:.4g}) / {design.scale[j]:.4g}"
             )
-        start, end = design.basis.domain
-        for name, (low, high) in zip(design.descriptors, design.bounds, strict=False):
-            lines.append(f"  {name}: {low:g} .. {high:g} mapped to {start:g} .. {end:g}")
+        lines += [f"  {line}" for line in _descriptors_in_words(design)]
         lines.append(f"Prior ({self.prior.kind}, on the scaled targets)")
         if self.likelihood == "joint" and self.prior.proper:
             lines.append("  here: x counts as targets, terms are the constants")
@@ -233,6 +234,7 @@ class JointGaussian:
             lines += [f"  {freedom}"] if self.noise == "student" else []
         if self.prior.kind == "shrinkage" and self.lengths:
             kernel = design.basis.kernel(design.descriptors)
+            start, end = design.basis.domain
             lines.append(
                 f"  kernels: t is the amplitude; lengths log-uniform, {kernel.shortest:.3g} .. "
                 f"{kernel.longest:.3g} where a descriptor runs over {start:g} .. {end:g}"
@@ -315,6 +317,20 @@ class JointGaussian:
                 "another file, or one edited by hand",
                 "write the specification again",
             ) from error
+
+
+def _descriptors_in_words(design: Design) -> list[str]:
+    """Say how descriptors are mapped to the domain of the basis, and what their categories are."""
+    start, end = design.basis.domain
+    found = [
+        f"{name}: {low:g} .. {high:g} mapped to {start:g} .. {end:g}"
+        for name, (low, high) in zip(design.descriptors, design.bounds, strict=False)
+    ]
+    if len(found) > MANY_DESCRIPTORS:
+        more = len(found) - SOME_DESCRIPTORS
+        found = [*found[:SOME_DESCRIPTORS], f"... and {more} more, each mapped from its range"]
+    named = [name for name in design.descriptors if isinstance(name, Category)]
+    return found + [f"{name}: categories {name.listed}" for name in named]
 
 
 def refuse_rows(spec: JointGaussian) -> None:

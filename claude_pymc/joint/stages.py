@@ -243,8 +243,10 @@ def curvature(density: Density, mode: np.ndarray) -> np.ndarray:
     if not np.isfinite(hessian).all():
         return np.eye(n)
     values, vectors = np.linalg.eigh(0.5 * (hessian + hessian.T))
-    least = 1.0 if not isinstance(density.wide, Mixture) else (
-        1.0 / np.square(np.diag(density.wide.roots[0])).max()
+    least = (
+        1.0
+        if not isinstance(density.wide, Mixture)
+        else (1.0 / np.square(np.diag(density.wide.roots[0])).max())
     )
     return np.linalg.cholesky((vectors / np.maximum(values, least)) @ vectors.T)
 

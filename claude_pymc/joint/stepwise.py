@@ -5,7 +5,9 @@ Draw by draw the cheaper targets v at a candidate are Gaussian; the primary one 
     y | v ~ sum_k c_k(x) v_k + R . phi(x) + noise,    c_near(x) = c_near + sum_m gamma_m psi_m(x),
 
 so that its mean is that of v carried over, and its density one of `claude_pymc.joint.noise` with
-the variance of what is not known of v in the place of a measurement error.
+the variance of what is not known of v in the place of a measurement error. A known measurement
+error e of a target that is modelled by its logarithm is one of e / y there, to first order: about
+the mean of an observation to be drawn, at the value whose density is asked.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import numpy as np
 from numba import njit
 
 from claude_pymc.errors import CandidateError
+from claude_pymc.joint.asked import RowNoise
 from claude_pymc.joint.noise import NODES, grid, row_density
 from claude_pymc.joint.spec import JointGaussian
 
@@ -58,40 +61,67 @@ def predict_draws(
     x: np.ndarray,
     known: np.ndarray,
     used: np.ndarray,
-    rng: np.random.Generator | None,
+    observed: tuple[np.random.Generator, RowNoise] | None,
 ) -> np.ndarray:
-    """Draws of all targets (sample, candidate, target); with a generator, of observations."""
+    """Draws of all targets (sample, candidate, target); of observations, if ``observed`` is given.
+
+    Observations have the noise of the candidate's source, and its known measurement error.
+    """
     refuse_backwards(post, known)
     d = len(post.targets)
     phi = post.spec.design.phi(x)
     draws = np.empty((len(used), len(x), d))
     for rows, have, mean, root in post.conditional(x, known[:, :-1], used):
-        if rng is not None:
-            mean = mean + rng.standard_normal(mean.shape) @ np.swapaxes(root, -1, -2)
+        if observed is not None:
+            mean = mean + observed[0].standard_normal(mean.shape) @ np.swapaxes(root, -1, -2)
         values = np.broadcast_to(known[rows, :-1], (len(used), len(rows), d - 1)).copy()
         values[:, :, ~have] = mean
         draws[:, rows, :-1] = values
     corrections = post.draws_of("corrections")[used, -1]
     draws[:, :, -1] = corrections @ phi.T
     draws[:, :, -1] += np.einsum("snk,snk->sn", linkage_at(post, phi, used), draws[:, :, :-1])
-    if rng is not None:
-        noise = rng.standard_normal(draws.shape[:2])
-        if post.spec.noise == "student":
-            nu = post.draws_of("freedom")[used][:, None]
-            noise /= np.sqrt(rng.chisquare(nu, draws.shape[:2]) / nu)
-        draws[:, :, -1] += post.draws_of("sigma")[used, -1:] * noise
+    if observed is not None:
+        draws[:, :, -1] += _noise(post, used, draws[:, :, -1], *observed)
     measured = np.isfinite(known[:, -1])
     draws[:, measured, -1] = known[measured, -1]
     return draws
 
 
-def log_density_draws(
-    post: Drawn, x: np.ndarray, known: np.ndarray, y: np.ndarray, error: np.ndarray
+def _noise(
+    post: Drawn, used: np.ndarray, mean: np.ndarray, rng: np.random.Generator, given: RowNoise
 ) -> np.ndarray:
-    """Log density of values of the primary target (sample, candidate), on the modelled scale.
+    """Noise of the primary target about its mean (sample, candidate), measurement errors too."""
+    noise = rng.standard_normal(mean.shape)
+    if post.spec.noise == "student":
+        nu = post.draws_of("freedom")[used][:, None]
+        noise /= np.sqrt(rng.chisquare(nu, mean.shape) / nu)
+    noise *= sigma_at(post, given.source)[used]
+    if given.error.any():
+        further = errors_at(post, given.error, mean)
+        noise += further * rng.standard_normal(mean.shape)
+    return noise
 
-    ``error`` (candidate) is a known measurement error of the value, zero where there is none.
-    """
+
+def sigma_at(post: Drawn, source: np.ndarray) -> np.ndarray:
+    """Learned noise of the primary target at candidates (sample, candidate)."""
+    if post.spec.sources:
+        return post.draws_of("source_sigma")[:, source]
+    return np.repeat(post.draws_of("sigma")[:, -1:], len(source), axis=1)
+
+
+def errors_at(post: Drawn, error: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Known errors of the primary target (candidate) on the modelled scale, at its values y."""
+    design = post.spec.design
+    scaled: np.ndarray = error / design.scale[-1]
+    if design.transforms[-1] == "log":
+        scaled = scaled * np.exp(-(design.location[-1] + design.scale[-1] * y))
+    return scaled
+
+
+def log_density_draws(
+    post: Drawn, x: np.ndarray, known: np.ndarray, y: np.ndarray, given: RowNoise
+) -> np.ndarray:
+    """Log density of values y of the primary target (sample, candidate), on the modelled scale."""
     used = np.arange(len(post.draws_of("root")))
     phi = post.spec.design.phi(x)
     link = linkage_at(post, phi, used)
@@ -102,7 +132,7 @@ def log_density_draws(
         mean[:, rows] += np.einsum("snk,nk->sn", part[:, :, have], known[rows, :-1][:, have])
         mean[:, rows] += np.einsum("snk,snk->sn", part[:, :, ~have], rest)
         variance[:, rows] = np.square(part[:, :, ~have] @ root).sum(axis=-1)
-    sigma = post.draws_of("sigma")[:, -1]
+    sigma, error = sigma_at(post, given.source), errors_at(post, given.error, y)
     student = post.spec.noise == "student"
     nu = post.draws_of("freedom") if student else np.zeros(len(sigma))
     found = np.empty(mean.shape)
@@ -133,5 +163,5 @@ def _densities(
             grid(nu[s], rate, log_weight)
         for i in range(residual.shape[1]):
             found[s, i] = row_density(
-                residual[s, i], sigma[s], error[s, i], nu[s], rate, log_weight
+                residual[s, i], sigma[s, i], error[s, i], nu[s], rate, log_weight
             )[0]

@@ -53,6 +53,23 @@ def dots(
 
 
 @njit(cache=True, error_model="numpy")
+def fill_identity_plus(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
+    """Fill the lower triangle of ``out`` with that of I + a b', whole tiles of it.
+
+    Rows of a and b beyond the entries are zero, as many as fill whole tiles.
+    """
+    n, columns = len(out), a.shape[1]
+    for j in range(0, n, TILE):
+        for i in range(j, n, 2):
+            s = dots(a, i, b, j, 0, columns)
+            for c in range(TILE):
+                out[i, j + c] = s[c]
+                out[i + 1, j + c] = s[TILE + c]
+    for i in range(n):
+        out[i, i] += 1.0
+
+
+@njit(cache=True, error_model="numpy")
 def factorise(a: np.ndarray) -> bool:
     """Turn the lower triangle of ``a`` into L, a = L L'; False if it is not positive definite.
 

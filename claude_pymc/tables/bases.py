@@ -6,7 +6,8 @@ import dataclasses
 from typing import Any
 
 from claude_pymc.errors import DesignError
-from claude_pymc.tables.basis import Basis, Polynomial, Sine
+from claude_pymc.tables.basis import Polynomial, Sine
+from claude_pymc.tables.expansion import Basis
 from claude_pymc.tables.indicators import Indicated
 from claude_pymc.tables.smooth import HSGP, Legendre, Spline
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,40 +18,18 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from claude_pymc.errors import DesignError
+from claude_pymc.tables.expansion import Basis, Kernel, Orders
 from claude_pymc.tables.memory import refuse_many_terms
 
-Orders = tuple[tuple[int, ...], ...]
 MANY = 2048  # rows for which loading numba pays
 REMEMBERED = 64  # bases
 
 
-class Kernel(NamedTuple):
-    """How prior variances of the terms depend on lengths (see `claude_pymc.joint.scales`)."""
-
-    lengths: tuple[str, ...]
-    half: np.ndarray  # (basis, length): number of factors of the term that have this length
-    frequency: np.ndarray  # (basis, length): sum of their squared frequencies
-    shortest: float
-    longest: float
-
-
 @dataclass(frozen=True, kw_only=True)
-class Basis:
-    """What every basis has: orders per term, and univariate functions on a domain."""
+class Factored(Basis):
+    """Terms that are products of functions of one descriptor each, by default or one by one."""
 
     exponents: Orders | None = None
-
-    kind: ClassVar[str] = ""
-
-    @property
-    def domain(self) -> tuple[float, float]:
-        """What the bounds of a descriptor are mapped to."""
-        return (-1.0, 1.0)
-
-    @property
-    def reach(self) -> float:
-        """How far from the middle of its bounds, in half widths, a descriptor may lie."""
-        return math.inf
 
     def __post_init__(self) -> None:
         """Freeze explicit exponents and refuse repeated terms."""
@@ -72,14 +51,7 @@ class Basis:
         return self._default_count(n_descriptors) if self.exponents is None else len(self.exponents)
 
     def orders(self, n_descriptors: int) -> Orders:
-        """Return the orders of each term, (basis, descriptor).
-
-        Raises
-        ------
-        DesignError
-            If there are more terms than memory can hold statistics of, or exponents that do not
-            fit the descriptors.
-        """
+        """Return the orders of each term, by default or as given."""
         refuse_many_terms(self.count(n_descriptors), n_descriptors, self.kind)
         if self.exponents is None:
             return _orders(self, n_descriptors)
@@ -98,19 +70,16 @@ class Basis:
         return _terms(self, tuple(descriptors))
 
     def groups(self, descriptors: Sequence[str]) -> tuple[str, ...]:
-        """Name the group of each term; terms of a group share one learned prior scale."""
+        """Name the group of each term by its orders."""
         return _groups(self, tuple(descriptors))
 
     def kernel(self, descriptors: Sequence[str]) -> Kernel:
-        """Lengths on which prior scales depend, and how; none, unless the basis has a kernel."""
+        """No lengths, unless the basis has a kernel."""
         nothing = np.zeros((len(self.orders(len(descriptors))), 0))
         return Kernel((), nothing, nothing, 1.0, 1.0)
 
     def expand(self, u: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Return phi (row, basis) for descriptors ``u`` (row, descriptor) inside the domain.
-
-        It is the transpose of ``out`` (basis, row), if that is given.
-        """
+        """Return phi (row, basis), the transpose of ``out`` if that is given."""
         orders = self.orders(u.shape[1])
         # One row of memory per term: each is a product of few others, computed at memory speed.
         phi = np.empty((len(orders), len(u))) if out is None else out
@@ -132,25 +101,29 @@ class Basis:
         exponents = None if self.exponents is None else [list(o) for o in self.exponents]
         return {"kind": self.kind, "exponents": exponents}
 
+    @abstractmethod
     def _default_count(self, n_descriptors: int) -> int:
-        raise NotImplementedError
+        """Count the terms where no exponents are given."""
 
+    @abstractmethod
     def _default_orders(self, n_descriptors: int) -> Orders:
-        raise NotImplementedError
+        """Orders of the terms where no exponents are given."""
 
+    @abstractmethod
     def _name(self, descriptor: str, order: int) -> str:
-        raise NotImplementedError
+        """Name the function of one descriptor."""
 
+    @abstractmethod
     def _group(self, orders: tuple[int, ...], descriptors: Sequence[str]) -> str:
-        raise NotImplementedError
+        """Name the group of a term."""
 
+    @abstractmethod
     def _univariate(self, u: np.ndarray, highest: int) -> np.ndarray:
         """Factors (order, row) of one descriptor, from order 0 to the highest."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Polynomial(Basis):
+class Polynomial(Factored):
     """Monomials x1^n x2^m ... of total degree up to ``degree``, or of the given ``exponents``.
 
     Parameters
@@ -209,7 +182,7 @@ class Polynomial(Basis):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sine(Basis):
+class Sine(Factored):
     """Tensor product of 1, sin(2 pi x), ..., sin(2 pi order x) over the descriptors in [0, 1].
 
     Source: Harashima et al., Phys. Rev. Materials 9, 093803 (2025), eq. (16), (17).
@@ -286,13 +259,13 @@ def _sine_and_cosine(turns: np.ndarray, sine: np.ndarray, cosine: np.ndarray) ->
 
 # A basis of thousands of terms is asked for their names by every specification that has it.
 @lru_cache(REMEMBERED)
-def _orders(basis: Basis, n_descriptors: int) -> Orders:
+def _orders(basis: Factored, n_descriptors: int) -> Orders:
     """Orders of the terms of a basis without explicit exponents."""
     return basis._default_orders(n_descriptors)
 
 
 @lru_cache(REMEMBERED)
-def _terms(basis: Basis, descriptors: tuple[str, ...]) -> tuple[str, ...]:
+def _terms(basis: Factored, descriptors: tuple[str, ...]) -> tuple[str, ...]:
     """Names of the terms."""
     return tuple(
         " ".join(basis._name(d, n) for d, n in zip(descriptors, orders, strict=True) if n) or "1"
@@ -301,7 +274,7 @@ def _terms(basis: Basis, descriptors: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @lru_cache(REMEMBERED)
-def _groups(basis: Basis, descriptors: tuple[str, ...]) -> tuple[str, ...]:
+def _groups(basis: Factored, descriptors: tuple[str, ...]) -> tuple[str, ...]:
     """Names of the groups of the terms."""
     orders = basis.orders(len(descriptors))
     return tuple(basis._group(term, descriptors) for term in orders)

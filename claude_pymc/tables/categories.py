@@ -18,7 +18,7 @@ from claude_pymc.errors import TableError
 
 Names = tuple[str, ...]
 Declared = Sequence[str] | Mapping[str, Sequence[str]]
-SHOWN = 20  # categories that an error lists
+SHOWN = 20  # categories that are listed
 
 
 class Category(str):
@@ -58,6 +58,12 @@ class Category(str):
         """Travel to workers with the categories."""
         return Category, (str(self), self.categories)
 
+    @property
+    def listed(self) -> str:
+        """Categories in words, the first of many."""
+        more = len(self.categories) - SHOWN
+        return ", ".join(map(repr, self.categories[:SHOWN])) + f" and {more} more" * (more > 0)
+
     def positions(self, texts: Sequence[str], places: Iterable[Any], source: str) -> np.ndarray:
         """Positions (row) of text cells, NaN where a cell is empty.
 
@@ -76,10 +82,8 @@ class Category(str):
 
     def _unknown(self, text: str, where: str) -> TableError:
         near = difflib.get_close_matches(text, self.categories, n=1)
-        listed = ", ".join(map(repr, self.categories[:SHOWN]))
-        more = len(self.categories) - SHOWN
         return TableError(
-            f"a known category of {str(self)!r}: {listed}" + (f" and {more} more" * (more > 0)),
+            f"a known category of {str(self)!r}: {self.listed}",
             f"{text!r} in {where}",
             "a typing error" if near else "a category that no row of the design had",
             (f"did you mean {near[0]!r}? " if near else "")

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from claude_pymc.errors import DesignError
-from claude_pymc.tables.basis import Basis
 from claude_pymc.tables.categories import categories_of
+from claude_pymc.tables.expansion import Basis
 
 Terms = Sequence[str] | Sequence[Sequence[int]]
 
@@ -23,7 +23,11 @@ def correction_sets(
 ) -> tuple[tuple[str, ...], ...]:
     """Terms of each correction set by name, in the order of the basis."""
     terms, orders = basis.terms(descriptors), basis.orders(len(descriptors))
-    groups, place, known = basis.groups(descriptors), dict(zip(orders, terms, strict=True)), set(terms)
+    groups, place, known = (
+        basis.groups(descriptors),
+        dict(zip(orders, terms, strict=True)),
+        set(terms),
+    )
     plain = ("constant", "linear", *categories_of(descriptors))
     simple = tuple(t for t, g in zip(terms, groups, strict=True) if g in plain)
     given = dict(corrections or {})

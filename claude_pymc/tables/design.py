@@ -23,7 +23,7 @@ import numpy as np
 
 from claude_pymc.errors import ClaudeError, DesignError
 from claude_pymc.tables.bases import basis_from_dict
-from claude_pymc.tables.basis import Basis, Polynomial
+from claude_pymc.tables.basis import Polynomial
 from claude_pymc.tables.categories import Category, categories_of, numbers_first
 from claude_pymc.tables.corrections import (
     Terms,
@@ -39,6 +39,7 @@ from claude_pymc.tables.design_checks import (
     refuse_names,
     refuse_quantities,
 )
+from claude_pymc.tables.expansion import Basis
 from claude_pymc.tables.indicators import indicated, named
 from claude_pymc.tables.scaling import (
     checked_bounds,

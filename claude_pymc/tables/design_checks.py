@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from claude_pymc.errors import DesignError, TableError
-from claude_pymc.tables.basis import Basis
+from claude_pymc.tables.expansion import Basis
 from claude_pymc.tables.indicators import Indicated
 from claude_pymc.tables.scaling import TRANSFORMS
 from claude_pymc.tables.smooth import Additive

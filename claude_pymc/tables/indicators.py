@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from claude_pymc.errors import DesignError, TableError
-from claude_pymc.tables.basis import Basis, Kernel, Orders
 from claude_pymc.tables.categories import Category, Names, categories_of
+from claude_pymc.tables.expansion import Basis, Kernel, Orders
 from claude_pymc.tables.memory import refuse_many_terms
 
 TAKEN = ("constant", "ratio", "all")  # names of groups that a descriptor may not have

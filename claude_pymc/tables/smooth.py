@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from claude_pymc.errors import DesignError
-from claude_pymc.tables.basis import Basis, Kernel, Orders, Polynomial, check_whole
+from claude_pymc.tables.basis import Factored, Polynomial, check_whole
+from claude_pymc.tables.expansion import Kernel, Orders
 
 # Lengths that features carry, measured against exact processes in one and two dimensions
 # (tests/test_smooth.py): order * length >= SHORT * boundary, and the boundary is LONG lengths away.
@@ -63,7 +64,7 @@ class Legendre(Polynomial):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Additive(Basis):
+class Additive(Factored):
     """Constant, linear terms and ``order`` functions of each descriptor; products where asked for.
 
     Parameters
