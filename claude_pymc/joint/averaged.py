@@ -25,6 +25,7 @@ from claude_pymc.joint.convergence import K_HAT
 from claude_pymc.joint.draws import posterior_dataset, tree_of
 from claude_pymc.joint.incomplete import Incomplete
 from claude_pymc.joint.linked import LinkedPosterior
+from claude_pymc.joint.noise import NORMAL
 from claude_pymc.joint.pool import Pool, near_best, pooled
 from claude_pymc.joint.primary import PrimaryPosterior
 from claude_pymc.joint.priors import ShrinkagePrior
@@ -196,7 +197,7 @@ class _Filled:
         self.linkage, self.sigma = np.zeros((number, d, d)), np.zeros((number, d))
         self.corrections = np.zeros((number, d, p))
         self.varying = np.zeros((number, len(spec.varying)))
-        self.freedom = np.zeros(number)
+        self.freedom = np.full(number, NORMAL)
         self.source_sigma = np.zeros((number, len(spec.sources)))
         self.units: dict[str, np.ndarray] = {}
 

@@ -20,6 +20,7 @@ import numpy as np
 from numba import njit
 
 LOG_2PI = math.log(2 * math.pi)
+NORMAL = 1e6  # degrees of freedom from which on a Student-t counts as normal
 NODES = 48
 STEP = 1e-4  # of log sigma and log nu, for slopes by differences
 
@@ -52,10 +53,10 @@ def row_density(
 ) -> tuple[float, float, float, float]:
     """Log density of a residual; mean, variance and third central moment of h given it.
 
-    ``nu`` is zero for normal noise; ``rate`` and ``log_weight`` are those of `grid`, read where a
+    ``nu`` is zero, or very large, for normal noise; ``rate`` and ``log_weight`` are those of `grid`, read where a
     Student-t has a known error beside it.
     """
-    if nu == 0.0:
+    if nu == 0.0 or nu >= NORMAL:
         h = 1.0 / (sigma**2 + error**2)
         return 0.5 * (math.log(h) - LOG_2PI - h * r * r), h, 0.0, 0.0
     if error == 0.0:

@@ -23,7 +23,15 @@ import numpy as np
 from numba import njit
 
 from claude_pymc.joint.conjugate import dual, plain
-from claude_pymc.joint.laplace import Rows, climb, gradient, weigh, workspace
+from claude_pymc.joint.laplace import (
+    Rows,
+    climb,
+    gradient,
+    lengthened,
+    shortened,
+    weigh,
+    workspace,
+)
 from claude_pymc.joint.mixture import Mixture
 from claude_pymc.joint.noise import LOG_2PI
 from claude_pymc.joint.priors import FLOOR, ShrinkagePrior
@@ -33,9 +41,12 @@ from claude_pymc.joint.spec import VARYING, JointGaussian
 from claude_pymc.joint.tiles import solve_transposed
 from claude_pymc.tables.kept import KeptRows
 
-REPEATS = 4  # draws behind each estimate where noise is not normal
+# Draws behind each estimate where noise is not normal; where rows are fewer than coefficients,
+# draws are cheap.
+REPEATS, REPEATS_SHORT = 4, 16
 SCALES = ("low", "high", "offset", "weight", "half", "frequency")
 LEAST = -80.0  # log prior sd
+STEP = 1e-4  # of differences of the density
 # Unknowns up to which walkers are affordable: each step climbs to a mode where noise is not normal.
 EXPLORED, EXPLORED_STUDENT = 250, 60
 
@@ -130,6 +141,8 @@ class PrimaryPosterior:
         self.q = len(self.rows.mean)
         self.m = cheap.centre.shape[1]
         most = EXPLORED_STUDENT if self.student else EXPLORED
+        few = len(self.rows.y) < self.q and not self.m
+        self.short = self.student and few  # coefficients are explored by the values of the rows
         self.exploring = self.q + self.m <= most
         self.wide = Mixture(np.ones(1), self.layout.mean[None], np.diag(self.layout.sd)[None])
 
@@ -148,9 +161,17 @@ class PrimaryPosterior:
 
     def evaluate(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Log density given the complete rows, by Laplace, and its gradient at one point."""
+        if self.short:
+            return self._by_differences(theta)
         slope = np.empty(self.dims)
         value = _evaluate(theta, self.layout, self.complete, self.middle, slope)
         return float(value), slope
+
+    def _by_differences(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        steps = STEP * np.eye(self.dims)
+        values = self.batch(np.vstack([theta, theta + steps, theta - steps]))
+        n = self.dims + 1
+        return float(values[0]), (values[1:n] - values[n:]) / (2 * STEP)
 
     def batch(self, theta: np.ndarray) -> np.ndarray:
         """Log density of points (point, dim), by Laplace."""
@@ -169,7 +190,8 @@ class PrimaryPosterior:
         The rest is (coefficients, missing values, the draw of the cheaper targets it goes with).
         """
         exact = not self.student and not self.m
-        return self._run(theta, rng, 1 if exact else REPEATS)
+        repeats = REPEATS_SHORT if self.short else REPEATS
+        return self._run(theta, rng, 1 if exact else repeats)
 
     def _run(
         self, theta: np.ndarray, rng: np.random.Generator, repeats: int
@@ -177,9 +199,11 @@ class PrimaryPosterior:
         cheap, size = self.cheap, self.q + self.m
         which, at, place = cheap.choose(len(theta), rng)
         z, tau = np.zeros((len(theta), size)), np.empty((len(theta), self.q))
-        short = self.rows.alike and not len(self.rows.gram)  # `laplace.dual` wants numbers by row
-        more = len(self.rows.y) if short else 0
-        normal = rng.standard_normal((len(theta), repeats, size + more))
+        dual = self.rows.alike and not len(self.rows.gram)
+        n = len(self.rows.y)
+        width = n if self.short else size + dual * n  # `dual` wants numbers by row, too
+        normal = rng.standard_normal((len(theta), repeats, width))
+        prior = rng.standard_normal((len(theta) * self.short, size))
         values = np.empty(len(theta))
         _evaluate_all(
             np.ascontiguousarray(theta),
@@ -194,6 +218,7 @@ class PrimaryPosterior:
             tau,
             normal,
             rng.uniform(size=len(theta)),
+            prior,
             values,
         )
         free = self.rows.mean + tau * z[:, : self.q]
@@ -306,10 +331,16 @@ def _evaluate_all(
     tau: np.ndarray,
     normal: np.ndarray,
     uniform: np.ndarray,
+    free: np.ndarray,
     values: np.ndarray,
 ) -> None:
-    """Laplace approximations at many points, or estimates with draws where ``normal`` has any."""
-    jacobian, root, found = workspace(z.shape[1], 0 if rows.alike else len(rows.y))
+    """Laplace approximations at many points, or estimates with draws where ``normal`` has any.
+
+    With normal numbers for the prior, ``free``, by the values of the rows (`laplace.shortened`).
+    """
+    short = len(free) > 0
+    unknowns = len(rows.y) if short else z.shape[1]
+    jacobian, root, found = workspace(unknowns, 0 if rows.alike else len(rows.y))
     nothing, sigma = np.empty(0), np.empty(layout.n_sources)
     for i in range(len(theta)):
         prior, nu = unpack(theta[i], layout, offset[at[i]], tau[i], sigma)
@@ -324,6 +355,17 @@ def _evaluate_all(
             values[i] = prior + dual(rows, tau[i], sigma[0], z[i], numbers, nothing, nothing)
             continue
         by_row, m, s = sigma[rows.source], centre[place[i]], spread[place[i]]
+        if short:
+            fewer, ones, v = shortened(rows, tau[i]), np.ones(unknowns), np.zeros(unknowns)
+            values[i] = climb(fewer, ones, by_row, nu, m, s, v, jacobian, root, found)
+            if values[i] > -np.inf and normal.shape[1]:
+                values[i] = weigh(
+                    fewer, ones, by_row, nu, m, s, v, root, normal[i], uniform[i]
+                )
+            numbers = free[i] if normal.shape[1] else nothing
+            z[i] = lengthened(rows, tau[i], fewer.base, v, numbers)
+            values[i] += prior
+            continue
         values[i] = climb(rows, tau[i], by_row, nu, m, s, z[i], jacobian, root, found)
         if values[i] > -np.inf and normal.shape[1]:
             values[i] = weigh(rows, tau[i], by_row, nu, m, s, z[i], root, normal[i], uniform[i])

@@ -27,9 +27,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from claude_pymc.tables.categories import categories_of
+from claude_pymc.joint.structures import smooth_of, structures
 from claude_pymc.tables.design import Design
-from claude_pymc.tables.smooth import Additive
 
 FEW = 8  # terms of which all sets are tried
 LIKELY, MOST = 3, 4  # interactions that are looked at closely for each place, and places
@@ -45,10 +44,12 @@ class Choice:
         Names of terms, or of groups of terms, in the order of the basis.
     varying : bool
         The linkage varies.
+    noise : "normal" or "student"
     """
 
     units: tuple[str, ...]
     varying: bool = False
+    noise: str = "normal"
 
     def __str__(self) -> str:
         """Return the names; functions of single descriptors as one."""
@@ -56,7 +57,8 @@ class Choice:
         names = [name for name in self.units if name not in alone]
         if alone:
             names.append(f"functions of {len(alone)} descriptors")
-        return (", ".join(names) or "nothing") + ("; c(x)" if self.varying else "")
+        more = "; c(x)" * self.varying + "; Student-t" * (self.noise == "student")
+        return (", ".join(names) or "nothing") + more
 
 
 Score = Callable[[Choice, Choice | None], float]
@@ -76,15 +78,21 @@ class Menu:
         Units of which one may join the kernels.
     varying : bool
         The linkage may vary.
+    noises : tuple of str
+        "normal", "student": noise models of the structures; Student-t noise goes without functions
+        of single descriptors, whose many scales it would make slow.
     """
 
     units: dict[str, tuple[str, ...]]
     listed: tuple[Choice, ...] = ()
     interactions: tuple[str, ...] = ()
     varying: bool = False
+    noises: tuple[str, ...] = ("normal",)
 
     @classmethod
-    def of(cls, design: Design, j: int, *, varying: bool) -> Menu:
+    def of(
+        cls, design: Design, j: int, *, varying: bool, noises: tuple[str, ...] = ("normal",)
+    ) -> Menu:
         """Return what target j of a design may depend on; its correction set has all of it."""
         groups = design.basis.groups(design.descriptors)
         offered = [
@@ -92,25 +100,16 @@ class Menu:
             for term, group in zip(design.terms, groups, strict=True)
             if term in design.corrections[j]
         ]
-        inner = getattr(design.basis, "basis", design.basis)  # beside indicators of categories
-        if not isinstance(inner, Additive):
-            units = {term: (term,) for term, _ in offered}
+        if smooth_of(design) is None:
+            terms: dict[str, tuple[str, ...]] = {term: (term,) for term, _ in offered}
             if j == 0:
-                return cls(units, (Choice(tuple(units)),))
-            return cls(units, varying=varying)
-        units = {}
+                return cls(terms, (Choice(tuple(terms)),))
+            return cls(terms, varying=varying)
+        units: dict[str, tuple[str, ...]] = {}
         for term, group in offered:
             units[group] = (*units.get(group, ()), term)
-        texts = categories_of(design.descriptors)
-        smooth = [name for name in units if name.split(" ")[0] == inner.word]
-        kernels = tuple(name for name in smooth if len(name.split(" ")) == 2)
-        pairs = tuple(name for name in smooth if name not in kernels)
-        constant = tuple(name for name in ("constant",) if name in units)
-        linear = tuple(name for name in units if name in ("linear", *texts))
-        products = tuple(name for name in units if name == "products")
-        parts = [(), linear, linear + products, linear + kernels, linear + products + kernels]
-        found = tuple(dict.fromkeys(Choice(constant + part) for part in parts))
-        return cls(units, found, pairs if kernels else (), varying and j > 0)
+        listed, pairs = structures(design, units, j)
+        return cls(units, tuple(map(Choice, listed)), pairs, varying and j > 0, noises)
 
     def log_prior(self, choice: Choice) -> float:
         """Log prior probability of a choice."""
@@ -122,7 +121,7 @@ class Menu:
         number = sum(name in self.interactions for name in choice.units)
         if number:
             share -= math.log(2**number * math.comb(len(self.interactions), number))
-        return vary + share
+        return vary + share - math.log(len(self.noises))
 
     def terms(self, choice: Choice) -> tuple[str, ...]:
         """Terms of a choice."""
@@ -153,10 +152,8 @@ class Menu:
 
     def _structures(self, score: Score, glance: Score) -> None:
         for varying in self._linkages():
-            near = None
-            for choice in self.listed:
-                near, last = replace(choice, varying=varying), near
-                score(near, last)
+            for noise in self.noises:
+                self._plain(score, varying=varying, noise=noise)
             base = replace(self._kernels(), varying=varying)
             value = -math.inf
             for _ in range(MOST if self.interactions else 0):
@@ -164,6 +161,14 @@ class Menu:
                 if not found or found[0] <= value:
                     break
                 value, base = found
+
+    def _plain(self, score: Score, *, varying: bool, noise: str) -> None:
+        """Score the structures without interactions."""
+        near = None
+        for choice in self.listed:
+            if noise == "normal" or not any(" ".join(n.split(" ")[:1]) == "gp" for n in choice.units):
+                near, last = replace(choice, varying=varying, noise=noise), near
+                score(near, last)
 
     def _further(self, base: Choice, score: Score, glance: Score) -> tuple[float, Choice] | None:
         """Return the best choice with one more interaction than ``base``, and its score."""

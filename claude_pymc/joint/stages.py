@@ -159,6 +159,8 @@ class Given:
     j : int
     more : float
         Rows, less those of ``rows`` that stand for them.
+    noises : tuple of str
+        Noise models to choose from, beside that of the specification.
     """
 
     def __init__(
@@ -167,10 +169,12 @@ class Given:
         rows: KeptRows,
         j: int,
         more: float = 0.0,
+        noises: tuple[str, ...] = ("normal",),
     ) -> None:
         last = len(spec.design.targets) - 1
         self.spec, self.j, self.last = spec, j, j == last
-        self.menu = Menu.of(spec.design, j, varying=self.last and bool(spec.varying))
+        varying = self.last and bool(spec.varying)
+        self.menu = Menu.of(spec.design, j, varying=varying, noises=noises)
         self.rows, self.more = rows, more
 
     def build(self, choice: Choice) -> tuple[JointGaussian, Density, tuple[str, ...]]:
@@ -185,6 +189,8 @@ class Given:
         rest: dict[str, Any] = {"prior": self.spec.prior, "varying": varying}
         if self.last:
             rest |= {name: getattr(self.spec, name) for name in ("noise", "errors", "sources")}
+            if len(self.menu.noises) > 1:
+                rest["noise"] = choice.noise
         spec = JointGaussian(less, **rest)
         cheap = Cheap.nothing(len(own), len(self.rows), j)
         density = PrimaryPosterior(spec, self.rows, cheap, self.more)

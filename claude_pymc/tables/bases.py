@@ -9,6 +9,7 @@ from claude_pymc.errors import DesignError
 from claude_pymc.tables.basis import Polynomial, Sine
 from claude_pymc.tables.expansion import Basis
 from claude_pymc.tables.indicators import Indicated
+from claude_pymc.tables.landmarks import Landmarks
 from claude_pymc.tables.smooth import HSGP, Legendre, Spline
 
 BASES: dict[str, type[Basis]] = {
@@ -23,6 +24,12 @@ def basis_from_dict(data: dict[str, Any]) -> Basis:
     if kind == Indicated.kind:
         named = tuple((str(name), tuple(names)) for name, names in fields["categories"])
         return Indicated(basis=basis_from_dict(fields["basis"]), categories=named)
+    if kind == Landmarks.kind:
+        return Landmarks(
+            basis=basis_from_dict(fields["basis"]),
+            landmarks=tuple(tuple(place) for place in fields["landmarks"]),
+            kernels=tuple((str(name), tuple(lengths)) for name, lengths in fields["kernels"]),
+        )
     if kind not in BASES:
         raise DesignError(
             f"a basis of kind {sorted(BASES)}",

@@ -10,6 +10,7 @@ import numpy as np
 from claude_pymc.errors import DesignError, TableError
 from claude_pymc.tables.expansion import Basis
 from claude_pymc.tables.indicators import Indicated
+from claude_pymc.tables.landmarks import Landmarks
 from claude_pymc.tables.scaling import TRANSFORMS
 from claude_pymc.tables.smooth import Additive
 
@@ -147,7 +148,7 @@ def refuse_identical_columns(
     # Functions of a kernel or splines may agree where a descriptor takes few values: their prior
     # holds them. A copied column shows in the linear terms.
     numbers = basis.basis if isinstance(basis, Indicated) else basis
-    judged = (orders <= 1).all(axis=1) | (not isinstance(numbers, Additive))
+    judged = (orders <= 1).all(axis=1) | (not isinstance(numbers, Additive | Landmarks))
     judged[first:] = True
     seen: dict[bytes, str] = {}
     for b in np.flatnonzero(some):

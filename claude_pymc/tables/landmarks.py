@@ -1,0 +1,157 @@
+r"""Features of Gaussian processes over all descriptors at once, at landmarks.
+
+With landmarks Z and a kernel k, the features
+
+    phi(x) = L^-1 k(Z, x),    k(Z, Z) = L L',
+
+have prior covariance phi(x)' phi(x') = k(x, Z) k(Z, Z)^-1 k(Z, x'): that of the process wherever x
+or x' is a landmark, less elsewhere. They are linear, as every basis is, so that the coefficients
+are integrated out; lengths are fixed, and kernels of other lengths are other groups of terms.
+
+Source: Williams, Seeger, Adv. Neural Inf. Process. Syst. 13, 682 (2001).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from claude_pymc.errors import DesignError
+from claude_pymc.tables.expansion import Basis, Kernel, Orders
+from claude_pymc.tables.memory import refuse_many_terms
+
+JITTER = 1e-6  # of the variance of the kernel: landmarks may almost coincide
+WORD = "kernel"
+FIRST = 1000  # orders of the features, beyond those of any other function
+
+Names = tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Landmarks(Basis):
+    """Terms of another basis, and features of squared-exponential kernels at landmarks.
+
+    Parameters
+    ----------
+    basis : Basis
+    landmarks : tuple of tuple of float, (landmark, descriptor)
+        Where the bounds of a descriptor are at -1 and 1.
+    kernels : tuple of (str, tuple of float)
+        Name of each kernel, and its length in each descriptor; its features are the group
+        "kernel NAME".
+
+    Examples
+    --------
+    >>> from claude_pymc.tables.basis import Polynomial
+    >>> both = Landmarks(basis=Polynomial(degree=1), landmarks=((-1.0,), (0.5,)),
+    ...                  kernels=(("long", (1.0,)),))
+    >>> both.terms(["x"]), both.groups(["x"])[2:]
+    (('1', 'x', 'long[0]', 'long[1]'), ('kernel long', 'kernel long'))
+    """
+
+    basis: Basis
+    landmarks: tuple[tuple[float, ...], ...]
+    kernels: tuple[tuple[str, tuple[float, ...]], ...]
+
+    kind: ClassVar[str] = "landmarks"
+
+    def __post_init__(self) -> None:
+        """Check lengths and landmarks."""
+        sizes = {len(place) for place in self.landmarks}
+        sizes |= {len(lengths) for _, lengths in self.kernels}
+        positive = all(0 < length < np.inf for _, lengths in self.kernels for length in lengths)
+        names = [name for name, _ in self.kernels]
+        if len(sizes) != 1 or not positive or len(set(names)) < len(names):
+            raise DesignError(
+                "landmarks, and kernels of different names, with one positive length for each "
+                "descriptor",
+                f"{len(self.landmarks)} landmarks, kernels {self.kernels!r}",
+                "a length of zero, a name twice, or landmarks of other descriptors",
+                "give each kernel one length for each descriptor",
+            )
+
+    @property
+    def domain(self) -> tuple[float, float]:
+        """Domain of the other basis."""
+        return self.basis.domain
+
+    @property
+    def reach(self) -> float:
+        """Reach of the other basis."""
+        return self.basis.reach
+
+    def count(self, n_descriptors: int) -> int:
+        """Count the terms of the other basis and the features."""
+        return self.basis.count(n_descriptors) + len(self.landmarks) * len(self.kernels)
+
+    def orders(self, n_descriptors: int) -> Orders:
+        """Orders of the other basis; features use every descriptor."""
+        refuse_many_terms(self.count(n_descriptors), n_descriptors, self.basis.kind)
+        number = len(self.landmarks) * len(self.kernels)
+        features = tuple((FIRST + i,) * n_descriptors for i in range(number))
+        return (*self.basis.orders(n_descriptors), *features)
+
+    def terms(self, descriptors: Sequence[str]) -> Names:
+        """Names of the other basis, then "NAME[3]"."""
+        return (*self.basis.terms(descriptors), *self._features("{name}[{i}]"))
+
+    def groups(self, descriptors: Sequence[str]) -> Names:
+        """Groups of the other basis, then one for each kernel."""
+        return (*self.basis.groups(descriptors), *self._features(WORD + " {name}"))
+
+    def _features(self, pattern: str) -> Names:
+        return tuple(
+            pattern.format(name=name, i=i)
+            for name, _ in self.kernels
+            for i in range(len(self.landmarks))
+        )
+
+    def kernel(self, descriptors: Sequence[str]) -> Kernel:
+        """Lengths of the other basis; those of the features are fixed."""
+        found = self.basis.kernel(descriptors)
+        rows = np.zeros((len(self.landmarks) * len(self.kernels), len(found.lengths)))
+        half, frequency = (np.vstack([part, rows]) for part in (found.half, found.frequency))
+        return found._replace(half=half, frequency=frequency)
+
+    def expand(self, u: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Return phi (row, basis)."""
+        at = len(self.basis.orders(u.shape[1]))
+        size = len(self.landmarks)
+        phi = np.empty((at + size * len(self.kernels), len(u))) if out is None else out
+        self.basis.expand(u, phi[:at])
+        places = np.array(self.landmarks)
+        for _, lengths in self.kernels:
+            scaled = np.asarray(u / lengths)
+            near = squared_exponential(places / lengths, scaled)
+            phi[at : at + size] = solve_triangular(
+                _root(self.landmarks, lengths), near, lower=True, check_finite=False
+            )
+            at += size
+        return phi.T
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON values."""
+        return {
+            "kind": self.kind,
+            "basis": self.basis.to_dict(),
+            "landmarks": [list(place) for place in self.landmarks],
+            "kernels": [[name, list(lengths)] for name, lengths in self.kernels],
+        }
+
+
+def squared_exponential(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Kernel exp(-|a - b|^2 / 2) of points (point, dim), of unit length."""
+    square = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2.0 * a @ b.T
+    return np.exp(-0.5 * np.maximum(square, 0.0))
+
+
+@lru_cache(32)
+def _root(landmarks: tuple[tuple[float, ...], ...], lengths: tuple[float, ...]) -> np.ndarray:
+    """Lower Cholesky factor of the kernel at the landmarks."""
+    places = np.array(landmarks) / lengths
+    return np.linalg.cholesky(squared_exponential(places, places) + JITTER * np.eye(len(places)))
