@@ -23,6 +23,8 @@ from claude_pymc.tables.statistics import PatternStats
 from claude_pymc.tables.table import Table
 
 ORDER, BOUNDARY = 20, 1.6
+# Corrections are a small part of what a target varies by, and experiments scatter by some percent.
+PRIOR = ShrinkagePrior(noise_log_sd=0.5, correction=0.05, correction_log_sd=1.0)
 FACTORS = (0.7, 1.0, 1.5)  # of the lengths of a kernel over all descriptors
 MOST_LANDMARKS, LEAST_SHARED = 200, 20
 
@@ -41,7 +43,7 @@ def fit(
     order: int = ORDER, boundary: float = BOUNDARY, lengths: str = "each", factors=FACTORS, noises=("normal", "student"),
 ) -> JointPosterior:
     rng = np.random.default_rng(seed)
-    prior = prior or ShrinkagePrior()
+    prior = prior or PRIOR
     inner = HSGP(order=order, boundary=boundary, lengths=lengths, products=len(table.descriptors) > 1)
     plain = Design.from_table(
         table, inner, transforms=transforms, quantities=quantities, bounds=bounds

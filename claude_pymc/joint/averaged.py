@@ -35,6 +35,7 @@ from claude_pymc.notation import ROW_PARAMETERS
 from claude_pymc.tables.statistics import PatternStats
 
 Stage = Callable[[str], None]
+NEARER, FEWER = 3.0, 4  # nats below the best set, and sets, where rows lack cheaper values
 SHOWN = 20  # sets in the ranking that draws carry
 
 
@@ -164,7 +165,7 @@ def _one_by_one(
         if j == len(targets) - 1 and _lacking(stats):
             stage(f"rows of {target} without {targets[0]}")
             rest = Incomplete(spec, stats, pools[targets[0]], rng, number)
-            moved = [rest.moved(mode, rng) for mode in near_best(modes)]
+            moved = [rest.moved(mode, rng) for mode in near_best(modes[:FEWER], NEARER)]
             modes = sorted(moved, key=lambda mode: -mode.score)
         stage(f"draws of {target}")
         pools[target] = pooled(modes, number, rng, stage)

@@ -22,7 +22,7 @@ from claude_pymc.joint.stages import Mode
 from claude_pymc.tables.kept import KeptRows
 from claude_pymc.tables.statistics import PatternStats
 
-MOST, TRIED = 500, 3000  # draws of the cheaper target, and of a set
+MOST, TRIED = 200, 800  # draws of the cheaper target, and of a set
 
 
 class Conditional(NamedTuple):

@@ -129,9 +129,9 @@ def pooled(
     return replace(found, evaluations=count)
 
 
-def near_best(modes: Sequence[Mode]) -> tuple[Mode, ...]:
+def near_best(modes: Sequence[Mode], window: float = WINDOW) -> tuple[Mode, ...]:
     """Return the sets that are drawn from, of modes in the order of their score."""
-    return tuple(mode for mode in modes[:MOST_SETS] if mode.score > modes[0].score - WINDOW)
+    return tuple(mode for mode in modes[:MOST_SETS] if mode.score > modes[0].score - window)
 
 
 def _fitted(found: Pool, mixtures: list[Mixture]) -> list[Mixture]:

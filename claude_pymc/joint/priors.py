@@ -59,6 +59,9 @@ class ShrinkagePrior:
         Prior sd of the constant term.
     scale, scale_log_sd : float
         Median of the learned scales t_jg and sd of their logarithm.
+    correction, correction_log_sd : float, optional
+        The same for targets after the first, whose terms correct what cheaper ones say; default:
+        ``scale`` and ``scale_log_sd``.
     tied : bool
         Scales of the other targets are those of the first one times a learned ratio: corrections
         vary as the first target does, only less.
@@ -81,6 +84,8 @@ class ShrinkagePrior:
     constant_sd: float = 5.0
     scale: float = 0.5
     scale_log_sd: float = 0.7
+    correction: float | None = None
+    correction_log_sd: float | None = None
     tied: bool = False
     ratio: float = 0.3
     ratio_log_sd: float = 1.0
@@ -104,12 +109,25 @@ class ShrinkagePrior:
             f"terms: N(0, t^2), one t per target and group, log-normal, median {self.scale:g}, "
             f"log sd {self.scale_log_sd:g}; constant N(0, {self.constant_sd:g}^2)"
             + (
+                f"\nterms of targets after the first: median {self.of_corrections[0]:g}, "
+                f"log sd {self.of_corrections[1]:g}"
+                if self.of_corrections != (self.scale, self.scale_log_sd)
+                else ""
+            )
+            + (
                 f"\nscales of later targets: those of the first times one ratio, log-normal, "
                 f"median {self.ratio:g}, log sd {self.ratio_log_sd:g}"
                 if self.tied
                 else ""
             )
         )
+
+    @property
+    def of_corrections(self) -> tuple[float, float]:
+        """Median and log sd of the scales of targets after the first."""
+        median = self.scale if self.correction is None else self.correction
+        log_sd = self.scale_log_sd if self.correction_log_sd is None else self.correction_log_sd
+        return median, log_sd
 
     def describe_rows(self) -> str:
         """Say the prior of what only a specification that needs rows has."""
@@ -247,6 +265,8 @@ def _check_positive(prior: Prior) -> None:
                 raise SpecError(
                     "True or False for tied", f"{value!r}", "a typing error", "choose one"
                 )
+            continue
+        if value is None and name.startswith("correction"):
             continue
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (number and 0 < value < math.inf):

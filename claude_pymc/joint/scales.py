@@ -129,8 +129,10 @@ def scales_of(spec: JointGaussian) -> Scales | None:
                 frequency[e, length] = kernel.frequency[b, at]
         offset[e] += 0.25 * math.log(2 * math.pi) * kernel.half[b].sum()
     medians = {"ratio": prior.ratio, VARYING: prior.varying}
-    mean = np.log([medians.get(g, prior.scale) for _, g in groups])
-    sd = np.array([prior.ratio_log_sd if g == "ratio" else prior.scale_log_sd for _, g in groups])
+    usual = {False: (prior.scale, prior.scale_log_sd), True: prior.of_corrections}
+    mean = np.log([medians.get(g, usual[j > 0][0]) for j, g in groups])
+    log_sds = {"ratio": prior.ratio_log_sd, VARYING: prior.scale_log_sd}
+    sd = np.array([log_sds.get(g, usual[j > 0][1]) for j, g in groups])
     return Scales(
         tuple(f"{design.targets[j]}: {g}" for j, g in groups),
         tuple(f"{design.targets[j]}: {name}" for j, name in lengths),

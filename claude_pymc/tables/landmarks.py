@@ -2,11 +2,13 @@ r"""Features of Gaussian processes over all descriptors at once, at landmarks.
 
 With landmarks Z and a kernel k, the features
 
-    phi(x) = L^-1 k(Z, x),    k(Z, Z) = L L',
+    phi(x) = S^(-1/2) V' k(Z, x),    k(Z, Z) = V S V',
 
 have prior covariance phi(x)' phi(x') = k(x, Z) k(Z, Z)^-1 k(Z, x'): that of the process wherever x
-or x' is a landmark, less elsewhere. They are linear, as every basis is, so that the coefficients
-are integrated out; lengths are fixed, and kernels of other lengths are other groups of terms.
+or x' is a landmark, less elsewhere. Directions in which the process hardly varies (eigenvalues of
+less than 0.02, where the trace is the number of landmarks) are left out. Features are linear, as
+every basis is, so that the coefficients are integrated out; lengths are fixed, and kernels of
+other lengths are other groups of terms.
 
 Source: Williams, Seeger, Adv. Neural Inf. Process. Syst. 13, 682 (2001).
 """
@@ -19,13 +21,12 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from claude_pymc.errors import DesignError
 from claude_pymc.tables.expansion import Basis, Kernel, Orders
 from claude_pymc.tables.memory import refuse_many_terms
 
-JITTER = 1e-6  # of the variance of the kernel: landmarks may almost coincide
+LEAST = 0.02  # eigenvalue of a direction that is kept
 WORD = "kernel"
 FIRST = 1000  # orders of the features, beyond those of any other function
 
@@ -87,13 +88,12 @@ class Landmarks(Basis):
 
     def count(self, n_descriptors: int) -> int:
         """Count the terms of the other basis and the features."""
-        return self.basis.count(n_descriptors) + len(self.landmarks) * len(self.kernels)
+        return self.basis.count(n_descriptors) + sum(self._sizes())
 
     def orders(self, n_descriptors: int) -> Orders:
         """Orders of the other basis; features use every descriptor."""
         refuse_many_terms(self.count(n_descriptors), n_descriptors, self.basis.kind)
-        number = len(self.landmarks) * len(self.kernels)
-        features = tuple((FIRST + i,) * n_descriptors for i in range(number))
+        features = tuple((FIRST + i,) * n_descriptors for i in range(sum(self._sizes())))
         return (*self.basis.orders(n_descriptors), *features)
 
     def terms(self, descriptors: Sequence[str]) -> Names:
@@ -107,30 +107,30 @@ class Landmarks(Basis):
     def _features(self, pattern: str) -> Names:
         return tuple(
             pattern.format(name=name, i=i)
-            for name, _ in self.kernels
-            for i in range(len(self.landmarks))
+            for (name, _), size in zip(self.kernels, self._sizes(), strict=True)
+            for i in range(size)
         )
+
+    def _sizes(self) -> list[int]:
+        """Count the features of each kernel."""
+        return [len(_projection(self.landmarks, lengths)) for _, lengths in self.kernels]
 
     def kernel(self, descriptors: Sequence[str]) -> Kernel:
         """Lengths of the other basis; those of the features are fixed."""
         found = self.basis.kernel(descriptors)
-        rows = np.zeros((len(self.landmarks) * len(self.kernels), len(found.lengths)))
+        rows = np.zeros((sum(self._sizes()), len(found.lengths)))
         half, frequency = (np.vstack([part, rows]) for part in (found.half, found.frequency))
         return found._replace(half=half, frequency=frequency)
 
     def expand(self, u: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Return phi (row, basis)."""
         at = len(self.basis.orders(u.shape[1]))
-        size = len(self.landmarks)
-        phi = np.empty((at + size * len(self.kernels), len(u))) if out is None else out
+        phi = np.empty((at + sum(self._sizes()), len(u))) if out is None else out
         self.basis.expand(u, phi[:at])
         places = np.array(self.landmarks)
-        for _, lengths in self.kernels:
-            scaled = np.asarray(u / lengths)
-            near = squared_exponential(places / lengths, scaled)
-            phi[at : at + size] = solve_triangular(
-                _root(self.landmarks, lengths), near, lower=True, check_finite=False
-            )
+        for (_, lengths), size in zip(self.kernels, self._sizes(), strict=True):
+            near = squared_exponential(places / lengths, u / np.array(lengths))
+            np.dot(_projection(self.landmarks, lengths), near, out=phi[at : at + size])
             at += size
         return phi.T
 
@@ -150,8 +150,12 @@ def squared_exponential(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.exp(-0.5 * np.maximum(square, 0.0))
 
 
-@lru_cache(32)
-def _root(landmarks: tuple[tuple[float, ...], ...], lengths: tuple[float, ...]) -> np.ndarray:
-    """Lower Cholesky factor of the kernel at the landmarks."""
+@lru_cache(64)
+def _projection(
+    landmarks: tuple[tuple[float, ...], ...], lengths: tuple[float, ...]
+) -> np.ndarray:
+    """S^(-1/2) V' (feature, landmark), features that vary most first."""
     places = np.array(landmarks) / lengths
-    return np.linalg.cholesky(squared_exponential(places, places) + JITTER * np.eye(len(places)))
+    values, vectors = np.linalg.eigh(squared_exponential(places, places))
+    keep = np.flatnonzero(values > LEAST)[::-1]
+    return np.asarray((vectors[:, keep] / np.sqrt(values[keep])).T)
