@@ -12,10 +12,7 @@ designs of different scaling.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -30,13 +27,13 @@ from claude_pymc.joint.draws import posterior_dataset, tree_of
 from claude_pymc.joint.importance import Weighted, importance_sample
 from claude_pymc.joint.inputs import arrays_of, data_of
 from claude_pymc.joint.priors import ShrinkagePrior
+from claude_pymc.joint.progress import shown
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.tables.statistics import PatternStats
 
 STARTS = 100
 MOST_DIMS = 15
 MANY = 10  # dimensions beyond which targets are drawn one after the other, if they can be
-SILENT = 1.0  # seconds after which a progress display appears
 
 
 @threadpool_limits.wrap(1, user_api="blas")  # small matrices: threads would wait for each other
@@ -68,7 +65,7 @@ def draw_exact(
     """
     settings: dict[str, Any] = {"draws": draws, "chains": chains, "seed": seed}
     if chained(spec, stats):
-        with _shown(progress) as stage:
+        with shown("exact draws", progress=progress) as stage:
 
             def cheaper(less: JointGaussian, left: PatternStats) -> tuple[xr.DataTree, str]:
                 stage("cheaper targets")
@@ -79,7 +76,7 @@ def draw_exact(
     rng = np.random.default_rng(seed)
     density = CollapsedPosterior(spec, **arrays_of(spec, stats))
     starts = density.starts(STARTS, rng)
-    with _shown(progress) as stage:
+    with shown("exact draws", progress=progress) as stage:
         found = importance_sample(density, starts, draws * chains, rng, stage)
     drawn = density.columns(*found.resample(draws * chains, rng))
     columns = [v.reshape(chains, draws, *v.shape[1:]) for v in drawn]
@@ -97,25 +94,6 @@ def draw_exact(
     if spec.prior.proper:
         attrs |= {"log_evidence": found.log_evidence, "log_evidence_se": found.log_evidence_se}
     return tree_of(spec, stats, posterior, None, attrs), _distrust(found, draws * chains)
-
-
-@contextmanager
-def _shown(progress: bool) -> Iterator[Callable[[str], None]]:
-    """Yield what is told the name of each stage."""
-    if not progress:
-        yield lambda name: None
-        return
-    from rich.console import Console
-
-    status = Console(stderr=True).status("exact draws")
-    later = Timer(SILENT, status.start)
-    later.start()
-    try:
-        yield lambda name: status.update(f"exact draws: {name}")
-    finally:
-        later.cancel()
-        later.join()
-        status.stop()
 
 
 def chained(spec: JointGaussian, stats: PatternStats) -> bool:
@@ -243,7 +221,7 @@ def evidence(
     rng = np.random.default_rng(seed)
     density = CollapsedPosterior(spec, **data)
     starts = density.starts(STARTS, rng)
-    with _shown(progress) as stage:
+    with shown("exact draws", progress=progress) as stage:
         found = importance_sample(density, starts, draws, rng, stage, entries=False)
     if not found.k_hat <= K_HAT:
         warnings.warn(

@@ -31,7 +31,6 @@ HERE = Path(__file__).resolve().parent
 OUT = HERE.parents[1] / "out"
 CACHE, CSV, SUMMARY = OUT / "accuracy_cache.csv", OUT / "accuracy.csv", OUT / "summary.txt"
 EXTRA = HERE / "accuracy_extra.csv"
-DRAWS = 500  # per chain
 
 
 def ours(
@@ -48,10 +47,7 @@ def ours(
     would be chosen on the test rows.
     """
     table = cp.Table(names, ["sim", "exp"], x, np.column_stack([sim, exp]))
-    design = cp.Design.from_table(table, cp.HSGP(), corrections={"exp": ["1", "linear"]})
-    rows = table.rows(np.isfinite(table.y).any(axis=1))
-    stats = cp.PatternStats.from_table(rows, design)
-    post = cp.JointPosterior(cp.sample(cp.JointGaussian(design), stats, draws=DRAWS, seed=0))
+    post = cp.fit(table, seed=0)
     asked, given = table.rows(test), {"sim": sim[test]}
     centre = post.predict(asked, given=given).mean().sel(target="exp").to_numpy()
     ends = post.predict(asked, kind="observation", given=given, seed=1).interval(PROB)
