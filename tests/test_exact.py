@@ -13,7 +13,7 @@ from test_sampling import tiny
 
 import claude_pymc as cp
 from claude_pymc.errors import Notice, PosteriorWarning, SamplingError, SpecError, StatisticsError
-from claude_pymc.joint import exact, sampling
+from claude_pymc.joint import exact, progress, sampling
 from claude_pymc.joint.collapsed import CollapsedPosterior
 from claude_pymc.joint.convergence import K_HAT, convergence
 from claude_pymc.joint.density import entry_sd
@@ -260,7 +260,7 @@ def test_what_is_resampled_keeps_the_columns_in_step(trees):
 
 @pytest.mark.parametrize(("silent", "shown"), [(0.0, True), (60.0, False)])
 def test_long_runs_say_where_they_are(monkeypatch, capsys, silent, shown):
-    monkeypatch.setattr(exact, "SILENT", silent)
+    monkeypatch.setattr(progress, "SILENT", silent)
     monkeypatch.setenv("FORCE_COLOR", "1")  # as in a terminal
     spec, stats = CASES["shrinkage"]
     quiet, _ = draw_exact(spec, stats, seed=0, **SMALL)

@@ -359,9 +359,7 @@ def _evaluate_all(
             fewer, ones, v = shortened(rows, tau[i]), np.ones(unknowns), np.zeros(unknowns)
             values[i] = climb(fewer, ones, by_row, nu, m, s, v, jacobian, root, found)
             if values[i] > -np.inf and normal.shape[1]:
-                values[i] = weigh(
-                    fewer, ones, by_row, nu, m, s, v, root, normal[i], uniform[i]
-                )
+                values[i] = weigh(fewer, ones, by_row, nu, m, s, v, root, normal[i], uniform[i])
             numbers = free[i] if normal.shape[1] else nothing
             z[i] = lengthened(rows, tau[i], fewer.base, v, numbers)
             values[i] += prior

@@ -29,6 +29,7 @@ from dataclasses import dataclass, replace
 
 from claude_pymc.joint.structures import smooth_of, structures
 from claude_pymc.tables.design import Design
+from claude_pymc.tables.smooth import HSGP
 
 FEW = 8  # terms of which all sets are tried
 LIKELY, MOST = 3, 4  # interactions that are looked at closely for each place, and places
@@ -166,7 +167,8 @@ class Menu:
         """Score the structures without interactions."""
         near = None
         for choice in self.listed:
-            if noise == "normal" or not any(" ".join(n.split(" ")[:1]) == "gp" for n in choice.units):
+            alone = any(name.split(" ")[0] == HSGP.word for name in choice.units)
+            if noise == "normal" or not alone:
                 near, last = replace(choice, varying=varying, noise=noise), near
                 score(near, last)
 

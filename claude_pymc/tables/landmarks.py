@@ -101,7 +101,7 @@ class Landmarks(Basis):
         return (*self.basis.terms(descriptors), *self._features("{name}[{i}]"))
 
     def groups(self, descriptors: Sequence[str]) -> Names:
-        """Groups of the other basis, then one for each kernel."""
+        """Name the groups of the other basis, then one for each kernel."""
         return (*self.basis.groups(descriptors), *self._features(WORD + " {name}"))
 
     def _features(self, pattern: str) -> Names:
@@ -151,9 +151,7 @@ def squared_exponential(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(64)
-def _projection(
-    landmarks: tuple[tuple[float, ...], ...], lengths: tuple[float, ...]
-) -> np.ndarray:
+def _projection(landmarks: tuple[tuple[float, ...], ...], lengths: tuple[float, ...]) -> np.ndarray:
     """S^(-1/2) V' (feature, landmark), features that vary most first."""
     places = np.array(landmarks) / lengths
     values, vectors = np.linalg.eigh(squared_exponential(places, places))

@@ -1,0 +1,95 @@
+"""Features at landmarks against the process whose kernel they carry; their files; bad input."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import claude_pymc as cp
+from claude_pymc.tables.bases import basis_from_dict
+from claude_pymc.tables.landmarks import Landmarks, squared_exponential
+
+LENGTHS = (0.5, 0.9)
+LOST = 0.02  # eigenvalues that are left out, of which each direction at a landmark has a share
+
+
+def basis(places, lengths=LENGTHS):
+    kernels = (("short", lengths), ("long", tuple(3.0 * length for length in lengths)))
+    return Landmarks(
+        basis=cp.Polynomial(degree=1), landmarks=tuple(map(tuple, places)), kernels=kernels
+    )
+
+
+def features(both, u, name):
+    groups = np.array(both.groups(["a", "b"]))
+    return both.expand(u)[:, groups == f"kernel {name}"]
+
+
+@pytest.mark.parametrize(("name", "factor"), [("short", 1.0), ("long", 3.0)])
+def test_their_prior_covariance_is_the_kernel_at_landmarks(rng, name, factor):
+    places = rng.uniform(-1.0, 1.0, (60, 2))
+    phi = features(basis(places), places, name)
+    scaled = places / (factor * np.array(LENGTHS))
+    missing = squared_exponential(scaled, scaled) - phi @ phi.T
+    assert np.abs(missing).max() < LOST
+    assert np.linalg.eigvalsh(missing)[0] > -1e-9
+    assert phi.shape[1] < 60, "directions that hardly vary are left out"
+
+
+def test_elsewhere_they_vary_less_and_never_more(rng):
+    places = rng.uniform(-1.0, 0.0, (40, 2))
+    far = rng.uniform(-1.0, 1.0, (200, 2))
+    variance = np.square(features(basis(places), far, "short")).sum(axis=1)
+    assert (variance < 1.0 + 1e-9).all()
+    near = far[:, :].max(axis=1) < -0.2
+    assert variance[near].min() > 0.8
+    assert variance[(far > 0.9).all(axis=1)].max(initial=0.0) < 0.05
+
+
+def test_given_rows_they_predict_as_the_exact_process(rng):
+    places = rng.uniform(-1.0, 1.0, (80, 2))
+    rows, noise = places[:30], 0.1
+    values = np.sin(3.0 * rows[:, 0]) * rows[:, 1] + noise * rng.standard_normal(30)
+    both = basis(places)
+    seen, asked = (features(both, u, "short") for u in (rows, places))
+    precision = np.eye(seen.shape[1]) + seen.T @ seen / noise**2
+    mean = asked @ np.linalg.solve(precision, seen.T @ values / noise**2)
+    sd = np.sqrt(np.einsum("ij,ij->i", asked, np.linalg.solve(precision, asked.T).T))
+    near, every = (
+        squared_exponential(places / LENGTHS, u / np.array(LENGTHS)) for u in (rows, places)
+    )
+    inner = squared_exponential(rows / np.array(LENGTHS), rows / np.array(LENGTHS))
+    gain = np.linalg.solve(inner + noise**2 * np.eye(30), near.T).T
+    exact_sd = np.sqrt(np.diag(every - gain @ near.T))
+    assert np.abs(mean - gain @ values).max() < 0.05
+    assert np.abs(sd - exact_sd).max() < 0.05
+
+
+def test_a_design_has_them_beside_other_terms_and_text(rng):
+    x = np.column_stack([rng.uniform(0.0, 5.0, (12, 2)), rng.integers(0, 2, 12)])
+    route = np.where(x[:, 2] > 0, "melt", "sol-gel")
+    frame = {"a": x[:, 0], "b": x[:, 1], "route": route, "y": rng.normal(size=12)}
+    columns = ["a", "b", "route"]
+    table = cp.Table.from_frame(pd.DataFrame(frame), columns, ["y"], categories=["route"])
+    design = cp.Design.from_table(table, basis(rng.uniform(-1, 1, (9, 2))))
+    assert design.phi(table.x).shape == (12, len(design.terms))
+    assert {"kernel short", "kernel long", "route"} <= set(design.basis.groups(design.descriptors))
+    again = cp.Design.from_dict(json.loads(json.dumps(design.to_dict())))
+    assert again == design
+    np.testing.assert_array_equal(again.phi(table.x), design.phi(table.x))
+    assert basis_from_dict(design.basis.to_dict()) == design.basis
+
+
+@pytest.mark.parametrize(
+    ("places", "kernels"),
+    [
+        (((0.0, 0.0),), (("k", (1.0,)),)),
+        (((0.0,), (0.0, 1.0)), (("k", (1.0,)),)),
+        (((0.0,),), (("k", (0.0,)),)),
+        (((0.0,),), (("k", (1.0,)), ("k", (2.0,)))),
+    ],
+)
+def test_lengths_and_landmarks_must_fit(places, kernels):
+    with pytest.raises(cp.DesignError, match="one positive length for each"):
+        Landmarks(basis=cp.Polynomial(degree=1), landmarks=places, kernels=kernels)
