@@ -27,6 +27,8 @@ _WHERE = {
         "StudyError",
         "TableError",
     ],
+    "claude_pymc.joint.averaged_prediction": ["AveragedPosterior"],
+    "claude_pymc.joint.comparison": ["Comparison", "compare"],
     "claude_pymc.joint.crossvalidation": ["cross_validate"],
     "claude_pymc.joint.exact": ["Evidence", "evidence"],
     "claude_pymc.joint.gaussian": ["log_likelihood"],

@@ -27,14 +27,15 @@ from claude_pymc.joint.incomplete import Incomplete
 from claude_pymc.joint.linked import LinkedPosterior
 from claude_pymc.joint.pool import Pool, near_best, pooled
 from claude_pymc.joint.primary import PrimaryPosterior
-from claude_pymc.joint.priors import ShrinkagePrior
-from claude_pymc.joint.spec import JointGaussian
+from claude_pymc.joint.sets import Choice, Menu
+from claude_pymc.joint.spec import JointGaussian, refuse_choosing
 from claude_pymc.joint.stages import Explored, Given, Mode, Together, rows_of_target
 from claude_pymc.notation import ROW_PARAMETERS
 from claude_pymc.tables.statistics import PatternStats
 
 Stage = Callable[[str], None]
 SHOWN = 20  # sets in the ranking that draws carry
+TOGETHER = 64  # sets of all targets that are drawn from
 
 
 def draw_averaged(
@@ -75,7 +76,7 @@ def draw_averaged(
     else:
         stage("sets of terms")
         found = Explored(Together(spec, stats)).run()
-        pool = pooled(found, number, rng, stage)
+        pool = pooled(found, number, rng, stage, TOGETHER)
         filled.together(pool, *pool.resample(number, rng))
         pools = {spec.design.targets[-1]: pool}
     k_hat = max(pool.k_hat for pool in pools.values())
@@ -89,7 +90,7 @@ def draw_averaged(
         "evaluations": sum(pool.evaluations for pool in pools.values()),
         "log_evidence": float(evidences[:, 0].sum()),
         "log_evidence_se": float(np.sqrt(np.square(evidences[:, 1]).sum())),
-        "ranking": json.dumps(_ranking(pools)),
+        "ranking": json.dumps(_ranking(spec, pools)),
     }
     reason = ""
     if not k_hat <= K_HAT:
@@ -97,18 +98,6 @@ def draw_averaged(
     elif ess < 0.5 * number:
         reason = f"{ess:.0f} effective draws were found, {number} are wanted"
     return tree_of(spec, stats, filled.dataset(chains, draws), None, attrs), reason
-
-
-def refuse_choosing(spec: JointGaussian) -> None:
-    """Refuse specifications whose terms cannot be chosen by evidence."""
-    prior = spec.prior
-    if not isinstance(prior, ShrinkagePrior) or prior.tied or spec.likelihood != "conditional":
-        raise SpecError(
-            "an untied ShrinkagePrior and the likelihood 'conditional' with corrections='auto'",
-            f"{prior!r} and {spec.likelihood!r}",
-            "sets of terms are compared target by target, with scales of their own",
-            "leave prior and likelihood out, or name the corrections",
-        )
 
 
 def apart(spec: JointGaussian, stats: PatternStats) -> bool:
@@ -222,7 +211,7 @@ class _Filled:
                 self.freedom[rows] = nu
             if spec.sources:
                 self.source_sigma[rows] = sigma
-            self._included(j, mode, rows)
+            self._included(j, mode.choice.each[0], rows)
 
     def together(self, pool: Pool, which: np.ndarray, place: np.ndarray) -> None:
         """Columns of all targets from one pool."""
@@ -233,11 +222,14 @@ class _Filled:
             drawn = density.columns(pool.points[k][place[rows]], pool.entries[k][place[rows]])
             self.linkage[rows], self.sigma[rows] = drawn.linkage, drawn.sigma
             self.corrections[rows] = drawn.corrections
-            self._included(len(self.spec.design.targets) - 1, mode, rows)
+            for j, choice in enumerate(mode.choice.each):
+                self._included(j, choice, rows)
 
-    def _included(self, j: int, mode: Mode, rows: np.ndarray) -> None:
+    def _included(self, j: int, choice: Choice, rows: np.ndarray) -> None:
         target = self.spec.design.targets[j]
-        for unit in (*mode.choice.units, *("c(x)",) * mode.choice.varying):
+        if self.spec.design.chosen and target not in self.spec.design.chosen:
+            return
+        for unit in (*choice.units, *("c(x)",) * choice.varying):
             column = self.units.setdefault(f"{target}: {unit}", np.zeros(len(self.sigma)))
             column[rows] = 1.0
 
@@ -266,23 +258,34 @@ class _Filled:
         )
 
 
-def _ranking(pools: dict[str, Pool]) -> list[dict[str, Any]]:
-    """Sets of each target, best first."""
+def _ranking(spec: JointGaussian, pools: dict[str, Pool]) -> list[dict[str, Any]]:
+    """List sets of each target, best first; whatever the sets of other targets are."""
     found = []
-    for target, pool in pools.items():
-        probability = pool.probability
-        for k in np.argsort(-probability)[:SHOWN]:
-            value, se = pool.evidence_of(int(k))
-            mode = pool.modes[k]
+    for j, target in enumerate(spec.design.targets):
+        if spec.design.chosen and target not in spec.design.chosen:
+            continue
+        alone = target in pools and len(pools[target].modes[0].choice.each) == 1
+        pool, place = (pools[target], 0) if alone else (pools[spec.design.targets[-1]], j)
+        last = j == len(spec.design.targets) - 1
+        menu = Menu.of(spec.design, j, varying=alone and last and bool(spec.varying))
+        members: dict[Choice, list[int]] = {}
+        for k, mode in enumerate(pool.modes):
+            members.setdefault(mode.choice.each[place], []).append(k)
+        probability = {
+            choice: float(pool.probability[own].sum()) for choice, own in members.items()
+        }
+        for choice in sorted(members, key=lambda one: -probability[one])[:SHOWN]:
+            value, se = pool.evidence_of(*members[choice])
+            prior = menu.log_prior(choice)
             found.append(
                 {
                     "target": target,
-                    "set": str(mode.choice),
-                    "terms": list(mode.choice.units),
-                    "log_evidence": value,
+                    "set": str(choice),
+                    "terms": list(choice.units),
+                    "log_evidence": value - prior,
                     "se": se,
-                    "log_prior": mode.log_prior,
-                    "probability": float(probability[k]),
+                    "log_prior": prior,
+                    "probability": probability[choice],
                 }
             )
     return found
