@@ -268,6 +268,7 @@ def _ranking(spec: JointGaussian, pools: dict[str, Pool]) -> list[dict[str, Any]
         pool, place = (pools[target], 0) if alone else (pools[spec.design.targets[-1]], j)
         last = j == len(spec.design.targets) - 1
         menu = Menu.of(spec.design, j, varying=alone and last and bool(spec.varying))
+        others = np.array([p.log_evidence for p in pools.values() if p is not pool]).reshape(-1, 2)
         members: dict[Choice, list[int]] = {}
         for k, mode in enumerate(pool.modes):
             members.setdefault(mode.choice.each[place], []).append(k)
@@ -276,6 +277,8 @@ def _ranking(spec: JointGaussian, pools: dict[str, Pool]) -> list[dict[str, Any]
         }
         for choice in sorted(members, key=lambda one: -probability[one])[:SHOWN]:
             value, se = pool.evidence_of(*members[choice])
+            value += float(others[:, 0].sum())
+            se = float(np.sqrt(se**2 + np.square(others[:, 1]).sum()))
             prior = menu.log_prior(choice)
             found.append(
                 {

@@ -140,7 +140,8 @@ class JointPosterior:
         """Sets of terms that were chosen among, by target, the most probable first.
 
         Columns target, set, log_evidence (with its Monte Carlo error se), log_prior, probability.
-        Where targets were chosen for together, the evidence is averaged over the sets of others.
+        The evidence is that of all targets, averaged over the sets of the others. Sets that are
+        far behind the best ones (e^5) are left out.
         """
         if "ranking" not in self.idata.attrs:
             raise SamplingError(
