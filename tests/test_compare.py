@@ -1,6 +1,7 @@
 """Specifications compared by evidence: the table, averages, and what cannot be compared."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,3 +133,11 @@ def test_what_cannot_be_compared_is_refused(specs, table):
     part = cp.PatternStats.from_table(table.rows(slice(20)), square.design)
     with pytest.raises(cp.SpecError, match="statistics of the same rows"):
         cp.compare({"a": square, "b": square}, {"a": stats, "b": part})
+
+
+def test_the_example_of_the_readme_runs(capsys):
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    blocks = [b.split("```")[0] for b in text.split("```python\n")[1:] if "cp.compare(" in b]
+    exec(compile(blocks[0], "README.md", "exec"), {})
+    said = capsys.readouterr().out
+    assert "1, sin1(x1)" in said.splitlines()[1] and "probability" in said

@@ -108,6 +108,7 @@ def test_densities_of_rows_and_values(fit, table):
             np.testing.assert_allclose(ours, value[measured], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:Estimated shape parameter:UserWarning")
 def test_leave_one_out_and_replicates(fit, table):
     tree, _ = fit
     found = az.loo(tree, var_name="exp")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import claude_pymc as cp
+from claude_pymc.joint.simulate import draw_prior, simulate_rows
 from claude_pymc.review.uniformity import uniformity_p_value
 
 TARGETS = ("sim", "exp")
@@ -64,10 +65,9 @@ def test_a_wrong_constant_is_seen():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.* has a root mean square:claude_pymc.Notice")
 def test_ranks_of_a_prediction():
     """The noise-free primary value outside the rows, with its set drawn from the prior."""
-    from claude_pymc.joint.simulate import draw_prior, simulate_rows
-
     spec, layout = make_case("apart")
     phi, ranks = spec.design.phi([[0.95]])[0], []
     for seed in range(300):
