@@ -28,6 +28,8 @@ _WHERE = {
         "TableError",
     ],
     "claude_pymc.joint.automatic": ["fit"],
+    "claude_pymc.joint.averaged_prediction": ["AveragedPosterior"],
+    "claude_pymc.joint.comparison": ["Comparison", "compare"],
     "claude_pymc.joint.crossvalidation": ["cross_validate"],
     "claude_pymc.joint.exact": ["Evidence", "evidence"],
     "claude_pymc.joint.gaussian": ["log_likelihood"],

@@ -44,7 +44,7 @@ class Study:
     units, transforms, quantities : dict of str to str
     basis : dict
         ``kind`` and its parameters.
-    corrections : dict of target to list of terms
+    corrections : dict of target to list of terms or "auto", or "auto"
     bounds : dict of descriptor to (low, high)
         Ranges of the descriptors, where the rows do not span the candidates.
     candidates : dict of descriptor to (low, high, number), or to categories
@@ -76,7 +76,7 @@ class Study:
     units: dict[str, str] = field(default_factory=dict)
     transforms: dict[str, str] = field(default_factory=dict)
     quantities: dict[str, str] = field(default_factory=dict)
-    corrections: dict[str, Any] = field(default_factory=dict)
+    corrections: dict[str, Any] | str = field(default_factory=dict)
     bounds: dict[str, tuple[float, float]] = field(default_factory=dict)
     candidates: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     wants: dict[str, int] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from claude_pymc.acquisition.objectives import Maximize, Minimize, Objective, Re
 from claude_pymc.acquisition.propose import RULES
 from claude_pymc.errors import StudyError
 from claude_pymc.joint.priors import prior_from_dict
+from claude_pymc.tables.corrections import AUTO
 from claude_pymc.tables.formula_columns import FormulaColumn
 
 KEYS: dict[str, tuple[str, ...]] = {
@@ -65,6 +66,8 @@ def fields_of(content: Mapping[str, Any]) -> dict[str, Any]:
         some = names or (formula is not None and key == "descriptors")
         if not _is_texts(names) or not some:
             raise _wrong_type(f"{key} in [data]", "a list of column names", names)
+    auto = content.get("corrections") == AUTO
+    content = {**content, "corrections": {}} if auto else content
     sections = ("units", "transforms", "quantities", "corrections", "bounds", "candidates")
     for section in (*sections, "prior", "wants", "rules"):
         if not isinstance(content.get(section, {}), dict):
@@ -93,7 +96,7 @@ def fields_of(content: Mapping[str, Any]) -> dict[str, Any]:
         units=dict(content.get("units", {})),
         transforms=dict(content.get("transforms", {})),
         quantities=dict(content.get("quantities", {})),
-        corrections=dict(content.get("corrections", {})),
+        corrections=AUTO if auto else dict(content.get("corrections", {})),
         bounds={k: tuple(v) for k, v in content.get("bounds", {}).items()},
         candidates={k: tuple(v) for k, v in content.get("candidates", {}).items()},
         wants=dict(content.get("wants", {})) or {data["targets"][-1]: 1},
@@ -175,8 +178,8 @@ VALUES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "transforms": ("a text", lambda v: isinstance(v, str)),
     "quantities": ("a text", lambda v: isinstance(v, str)),
     "corrections": (
-        "a list of terms",
-        lambda v: isinstance(v, list) and all(isinstance(t, str | list) for t in v),
+        f"a list of terms, or {AUTO!r}",
+        lambda v: v == AUTO or (isinstance(v, list) and all(isinstance(t, str | list) for t in v)),
     ),
     "bounds": (
         "a list of 2 numbers",

@@ -1,4 +1,4 @@
-"""Student-t noise with fewer rows than coefficients: by the values of the rows, as by coefficients."""
+"""Student-t noise with fewer rows than coefficients, by their values as by coefficients."""
 
 import numpy as np
 import pytest

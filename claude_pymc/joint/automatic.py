@@ -115,7 +115,9 @@ def fit(
         stage("lengths")
         plain = Design.from_table(table, inner, **scaling)
         basis = landmarks_for(table, plain, rng)
-        design = Design.from_table(table, basis, dict.fromkeys(table.targets, ["all"]), **scaling)
+        design = Design.from_table(
+            table, basis, {target: ["all"] for target in table.targets}, **scaling
+        )
         rows = table.rows(np.isfinite(table.y).any(axis=1))
         spec = JointGaussian(design, prior, varying=("linear",) if len(table.targets) > 1 else ())
         modes = []
@@ -172,7 +174,7 @@ def spread_out(places: np.ndarray, number: int, rng: np.random.Generator) -> np.
 
 
 def offered(spec: JointGaussian, table: Table) -> list[Given]:
-    """What each target may depend on, given the cheaper ones, in the rows that have them."""
+    """Offer each target what it may depend on, given the cheaper ones in its rows."""
     design, (x, y) = spec.design, (table.x, table.y)
     phi, values = design.phi(x), design.to_model(y)
     primary = np.isfinite(y[:, -1])
@@ -190,7 +192,8 @@ def offered(spec: JointGaussian, table: Table) -> list[Given]:
 
 def rebuilt(mode: Mode, given: Given) -> Mode:
     """Return the same mode for another design that has its terms."""
-    spec, density, _ = given.build(mode.choice)
+    (choice,) = mode.choice.each
+    spec, density, _ = given.build(choice)
     return replace(mode, spec=spec, density=density)
 
 
@@ -209,6 +212,6 @@ def reduced(spec: JointGaussian, modes: list[list[Mode]]) -> JointGaussian:
         less = replace(basis, basis=less, kernels=kernels)
     terms = less.terms(design.descriptors)
     corrections = tuple(tuple(t for t in terms if t in s) for s in sets)
-    noise = "student" if any(m.choice.noise == "student" for m in modes[-1]) else "normal"
-    small = replace(design, basis=less, corrections=corrections)
+    noise = "student" if any(m.choice.each[0].noise == "student" for m in modes[-1]) else "normal"
+    small = replace(design, basis=less, corrections=corrections, chosen=design.targets)
     return JointGaussian(small, spec.prior, varying=spec.varying, noise=noise)

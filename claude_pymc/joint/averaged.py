@@ -28,8 +28,8 @@ from claude_pymc.joint.linked import LinkedPosterior
 from claude_pymc.joint.noise import NORMAL
 from claude_pymc.joint.pool import Pool, near_best, pooled
 from claude_pymc.joint.primary import PrimaryPosterior
-from claude_pymc.joint.priors import ShrinkagePrior
-from claude_pymc.joint.spec import JointGaussian
+from claude_pymc.joint.sets import Choice, Menu
+from claude_pymc.joint.spec import JointGaussian, refuse_choosing
 from claude_pymc.joint.stages import Explored, Given, Mode, Together, rows_of_target
 from claude_pymc.notation import ROW_PARAMETERS
 from claude_pymc.tables.statistics import PatternStats
@@ -37,6 +37,7 @@ from claude_pymc.tables.statistics import PatternStats
 Stage = Callable[[str], None]
 NEARER, FEWER = 3.0, 4  # nats below the best set, and sets, where rows lack cheaper values
 SHOWN = 20  # sets in the ranking that draws carry
+TOGETHER = 64  # sets of all targets that are drawn from
 
 
 def draw_averaged(
@@ -77,7 +78,7 @@ def draw_averaged(
     else:
         stage("sets of terms")
         found = Explored(Together(spec, stats)).run()
-        pool = pooled(found, number, rng, stage)
+        pool = pooled(found, number, rng, stage, TOGETHER)
         filled.together(pool, *pool.resample(number, rng))
         pools = {spec.design.targets[-1]: pool}
     k_hat = max(pool.k_hat for pool in pools.values())
@@ -91,7 +92,7 @@ def draw_averaged(
         "evaluations": sum(pool.evaluations for pool in pools.values()),
         "log_evidence": float(evidences[:, 0].sum()),
         "log_evidence_se": float(np.sqrt(np.square(evidences[:, 1]).sum())),
-        "ranking": json.dumps(_ranking(pools)),
+        "ranking": json.dumps(_ranking(spec, pools)),
     }
     reason = ""
     if not k_hat <= K_HAT:
@@ -99,18 +100,6 @@ def draw_averaged(
     elif ess < 0.5 * number:
         reason = f"{ess:.0f} effective draws were found, {number} are wanted"
     return tree_of(spec, stats, filled.dataset(chains, draws), None, attrs), reason
-
-
-def refuse_choosing(spec: JointGaussian) -> None:
-    """Refuse specifications whose terms cannot be chosen by evidence."""
-    prior = spec.prior
-    if not isinstance(prior, ShrinkagePrior) or prior.tied or spec.likelihood != "conditional":
-        raise SpecError(
-            "an untied ShrinkagePrior and the likelihood 'conditional' with corrections='auto'",
-            f"{prior!r} and {spec.likelihood!r}",
-            "sets of terms are compared target by target, with scales of their own",
-            "leave prior and likelihood out, or name the corrections",
-        )
 
 
 def apart(spec: JointGaussian, stats: PatternStats) -> bool:
@@ -165,7 +154,7 @@ def _one_by_one(
         if j == len(targets) - 1 and _lacking(stats):
             stage(f"rows of {target} without {targets[0]}")
             rest = Incomplete(spec, stats, pools[targets[0]], rng, number)
-            moved = [rest.moved(mode, rng) for mode in near_best(modes[:FEWER], NEARER)]
+            moved = [rest.moved(mode, rng) for mode in near_best(modes, FEWER, NEARER)]
             modes = sorted(moved, key=lambda mode: -mode.score)
         stage(f"draws of {target}")
         pools[target] = pooled(modes, number, rng, stage)
@@ -224,7 +213,7 @@ class _Filled:
                 self.freedom[rows] = nu
             if spec.sources:
                 self.source_sigma[rows] = sigma
-            self._included(j, mode, rows)
+            self._included(j, mode.choice.each[0], rows)
 
     def together(self, pool: Pool, which: np.ndarray, place: np.ndarray) -> None:
         """Columns of all targets from one pool."""
@@ -235,11 +224,14 @@ class _Filled:
             drawn = density.columns(pool.points[k][place[rows]], pool.entries[k][place[rows]])
             self.linkage[rows], self.sigma[rows] = drawn.linkage, drawn.sigma
             self.corrections[rows] = drawn.corrections
-            self._included(len(self.spec.design.targets) - 1, mode, rows)
+            for j, choice in enumerate(mode.choice.each):
+                self._included(j, choice, rows)
 
-    def _included(self, j: int, mode: Mode, rows: np.ndarray) -> None:
+    def _included(self, j: int, choice: Choice, rows: np.ndarray) -> None:
         target = self.spec.design.targets[j]
-        for unit in (*mode.choice.units, *("c(x)",) * mode.choice.varying):
+        if self.spec.design.chosen and target not in self.spec.design.chosen:
+            return
+        for unit in (*choice.units, *("c(x)",) * choice.varying):
             column = self.units.setdefault(f"{target}: {unit}", np.zeros(len(self.sigma)))
             column[rows] = 1.0
 
@@ -268,23 +260,38 @@ class _Filled:
         )
 
 
-def _ranking(pools: dict[str, Pool]) -> list[dict[str, Any]]:
-    """Sets of each target, best first."""
+def _ranking(spec: JointGaussian, pools: dict[str, Pool]) -> list[dict[str, Any]]:
+    """List sets of each target, best first; whatever the sets of other targets are."""
     found = []
-    for target, pool in pools.items():
-        probability = pool.probability
-        for k in np.argsort(-probability)[:SHOWN]:
-            value, se = pool.evidence_of(int(k))
-            mode = pool.modes[k]
+    for j, target in enumerate(spec.design.targets):
+        if spec.design.chosen and target not in spec.design.chosen:
+            continue
+        alone = target in pools and len(pools[target].modes[0].choice.each) == 1
+        pool, place = (pools[target], 0) if alone else (pools[spec.design.targets[-1]], j)
+        last = j == len(spec.design.targets) - 1
+        menu = Menu.of(spec.design, j, varying=alone and last and bool(spec.varying))
+        others = np.array([p.log_evidence for p in pools.values() if p is not pool]).reshape(-1, 2)
+        members: dict[Choice, list[int]] = {}
+        for k, mode in enumerate(pool.modes):
+            members.setdefault(mode.choice.each[place], []).append(k)
+        probability = {
+            choice: float(pool.probability[own].sum()) for choice, own in members.items()
+        }
+        for choice in sorted(members, key=lambda one: -probability[one])[:SHOWN]:
+            value, se = pool.evidence_of(*members[choice])
+            value += float(others[:, 0].sum())
+            se = float(np.sqrt(se**2 + np.square(others[:, 1]).sum()))
+            first = pool.modes[members[choice][0]]
+            prior = first.log_prior if alone else menu.log_prior(choice)
             found.append(
                 {
                     "target": target,
-                    "set": str(mode.choice),
-                    "terms": list(mode.choice.units),
-                    "log_evidence": value,
+                    "set": str(choice),
+                    "terms": list(choice.units),
+                    "log_evidence": value - prior,
                     "se": se,
-                    "log_prior": mode.log_prior,
-                    "probability": float(probability[k]),
+                    "log_prior": prior,
+                    "probability": probability[choice],
                 }
             )
     return found

@@ -112,11 +112,12 @@ def _weights(attrs: Any, names: list[str], draws: np.ndarray) -> tuple[Check, ..
     k_hat = float(attrs["k_hat"])
     ess = min(float(attrs["importance_ess"]), draws[0].size)  # some may have been left out since
     stuck = _stuck(draws)
+    other = "draw more, or name the corrections" if "ranking" in attrs else "use method='nuts'"
     shown = f"{names[int(stuck.argmax())]} does not" if stuck.any() else "all do"
     return (
-        Check("k-hat", f"{k_hat:.2f}", f"at most {K_HAT}", k_hat <= K_HAT, "use method='nuts'"),
+        Check("k-hat", f"{k_hat:.2f}", f"at most {K_HAT}", k_hat <= K_HAT, other),
         Check("ESS of the weights", f"{ess:.0f}", f"at least {ESS:g}", ess >= ESS, "draw more"),
-        Check("draws vary", shown, "every quantity", not stuck.any(), "use method='nuts'"),
+        Check("draws vary", shown, "every quantity", not stuck.any(), other),
     )
 
 

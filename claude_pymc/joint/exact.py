@@ -20,6 +20,7 @@ import xarray as xr
 from threadpoolctl import threadpool_limits
 
 from claude_pymc.errors import PosteriorWarning, SpecError
+from claude_pymc.joint.averaged import draw_averaged
 from claude_pymc.joint.chain import draw_chain, nested
 from claude_pymc.joint.collapsed import CollapsedPosterior
 from claude_pymc.joint.convergence import K_HAT
@@ -64,6 +65,9 @@ def draw_exact(
         The reason is empty if the draws can be trusted.
     """
     settings: dict[str, Any] = {"draws": draws, "chains": chains, "seed": seed}
+    if spec.design.chosen:
+        with shown("exact draws", progress=progress) as stage:
+            return draw_averaged(spec, stats, **settings, stage=stage)
     if chained(spec, stats):
         with shown("exact draws", progress=progress) as stage:
 
@@ -168,7 +172,7 @@ def evidence(
     .. math:: \log p(y) = \log \int p(y | \theta) p(\theta) d\theta
 
     over linkage, noise, corrections and scales, by importance sampling of what remains when the
-    corrections are integrated out.
+    corrections are integrated out. Where terms are chosen by evidence: averaged over their sets.
 
     Parameters
     ----------
@@ -209,7 +213,7 @@ def evidence(
             "use ShrinkagePrior or LKJPrior",
         )
     data = data_of(spec, stats)
-    if chained(spec, stats):
+    if spec.design.chosen or chained(spec, stats):
         tree, reason = draw_exact(
             spec, stats, draws=draws // 4, chains=4, seed=seed, progress=progress
         )

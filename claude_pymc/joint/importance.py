@@ -42,8 +42,11 @@ class Density(Protocol):
 
     dims: int
     exploring: bool
-    wide: Distribution | None
-    """A distribution that covers the density, such as its prior; None if there is none."""
+
+    @property
+    def wide(self) -> Distribution | None:
+        """A distribution that covers the density, such as its prior; None if there is none."""
+        ...
 
     def evaluate(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Log density and gradient at a point."""

@@ -129,6 +129,8 @@ def _notice_unidentified(spec: JointGaussian, stats: PatternStats) -> None:
     active, targets = spec.design.active, spec.design.targets
     for j, k, _ in spec.links:
         together = (stats.present[:, j] & stats.present[:, k]).any()
+        if targets[j] in spec.design.chosen:
+            continue
         absorbed = active[j, active[: k + 1].any(axis=0)].all()
         if absorbed and not together and stats.measured(targets[j]):
             warnings.warn(

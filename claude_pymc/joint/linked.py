@@ -3,7 +3,7 @@ r"""The posterior of the primary target where rows lack cheaper values, with nor
 With the linkages (c, gamma) among the coordinates, everything else is Gaussian: corrections R and
 the missing cheaper values u, which the mean couples as c(x) u. So
 
-    theta = (log noise by source, what scales learn, c, z),    gamma = t z with t the scale of gamma,
+    theta = (log noise by source, what scales learn, c, z),    gamma = t z, t the scale of gamma,
 
 and the integral over (R, u) is exact, where `claude_pymc.joint.laplace` would approximate it.
 """

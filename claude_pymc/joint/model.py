@@ -14,7 +14,7 @@ from claude_pymc.joint.ops import pattern_log_likelihood
 from claude_pymc.joint.priors import FLOOR, LKJPrior, ShrinkagePrior
 from claude_pymc.joint.row_model import add_rows, cheaper_arrays
 from claude_pymc.joint.scales import scales_of
-from claude_pymc.joint.spec import JointGaussian
+from claude_pymc.joint.spec import JointGaussian, refuse_chosen
 from claude_pymc.notation import (
     JOINT_COLUMNS,
     PARAMETERS,
@@ -57,6 +57,7 @@ def build_model(
     >>> [v.name for v in build_model(JointGaussian(design), collapse=True).free_RVs]
     ['log_sigma', 'linkage_free', 'scale']
     """
+    refuse_chosen(spec, "one PyMC model")
     if spec.needs == "rows":
         return _model_of_rows(spec, stats)
     values = data_of(spec, PatternStats.empty(spec.design) if stats is None else stats)

@@ -53,8 +53,8 @@ def row_density(
 ) -> tuple[float, float, float, float]:
     """Log density of a residual; mean, variance and third central moment of h given it.
 
-    ``nu`` is zero, or very large, for normal noise; ``rate`` and ``log_weight`` are those of `grid`, read where a
-    Student-t has a known error beside it.
+    ``nu`` is zero, or very large, for normal noise; ``rate`` and ``log_weight`` are those of
+    `grid`, read where a Student-t has a known error beside it.
     """
     if nu == 0.0 or nu >= NORMAL:
         h = 1.0 / (sigma**2 + error**2)

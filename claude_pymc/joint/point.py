@@ -25,7 +25,7 @@ from claude_pymc.joint.ops import pattern_numpy
 from claude_pymc.joint.point_estimate import PointEstimate, labelled
 from claude_pymc.joint.priors import FLOOR
 from claude_pymc.joint.scales import scales_of
-from claude_pymc.joint.spec import JointGaussian
+from claude_pymc.joint.spec import JointGaussian, refuse_chosen
 from claude_pymc.tables.gram import ROUND_OFF
 from claude_pymc.tables.statistics import PatternStats, notice_unmeasured
 
@@ -73,6 +73,7 @@ def find_map(
     >>> point.converged
     True
     """
+    refuse_chosen(spec, "a maximum")
     data = data_of(spec, stats)
     if not stats.n_rows or starts < 1:
         raise SamplingError(

@@ -71,12 +71,14 @@ class Pool:
         se = float(raw.std(ddof=1) / raw.mean() / math.sqrt(len(raw)))
         return float(np.log(raw.mean()) + top), se
 
-    def evidence_of(self, k: int) -> tuple[float, float]:
-        """Log evidence of one set, and its Monte Carlo standard error."""
-        own = self.ratio[self.which == k]
-        raw = np.exp(own - own.max())
-        value = own.max() + math.log(raw.sum() / len(self.ratio)) - self.modes[k].log_prior
-        return value, float(raw.std(ddof=1) / raw.mean() / math.sqrt(len(raw)))
+    def evidence_of(self, *members: int) -> tuple[float, float]:
+        """Log of prior probability times evidence of some sets, and its Monte Carlo error."""
+        found = [self.ratio[self.which == k] for k in members]
+        top = max(own.max() for own in found)
+        raw = [np.exp(own - top) for own in found]
+        total = sum(own.sum() for own in raw)
+        error = math.sqrt(sum(len(own) * own.var(ddof=1) for own in raw))
+        return float(top + math.log(total / len(self.ratio))), error / total
 
     def resample(self, number: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Set of each of ``number`` draws of equal weight, and its position in that set."""
@@ -90,6 +92,7 @@ def pooled(
     wanted: int,
     rng: np.random.Generator,
     stage: Callable[[str], None],
+    most: int = MOST_SETS,
 ) -> Pool:
     """Draw until about ``wanted`` effective draws are there, or say by k-hat that it failed.
 
@@ -101,8 +104,10 @@ def pooled(
     rng : Generator
     stage : callable
         Told the name of each stage.
+    most : int
+        Sets that are drawn from.
     """
-    kept = near_best(modes)
+    kept = near_best(modes, most)
     shares = np.exp([mode.score - kept[0].score for mode in kept])
     shares /= shares.sum()
     mixtures = [mode.mixture for mode in kept]
@@ -129,9 +134,11 @@ def pooled(
     return replace(found, evaluations=count)
 
 
-def near_best(modes: Sequence[Mode], window: float = WINDOW) -> tuple[Mode, ...]:
+def near_best(
+    modes: Sequence[Mode], most: int = MOST_SETS, window: float = WINDOW
+) -> tuple[Mode, ...]:
     """Return the sets that are drawn from, of modes in the order of their score."""
-    return tuple(mode for mode in modes[:MOST_SETS] if mode.score > modes[0].score - window)
+    return tuple(mode for mode in modes[:most] if mode.score > modes[0].score - window)
 
 
 def _fitted(found: Pool, mixtures: list[Mixture]) -> list[Mixture]:

@@ -10,12 +10,14 @@ Given x and the targets G already known at a candidate, the rest M is, draw by d
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from claude_pymc.errors import CandidateError, Notice, SamplingError
@@ -132,6 +134,25 @@ class JointPosterior:
     def linkage(self) -> xr.DataArray:
         """C (chain, draw, target, target_bis): how much of a cheaper target carries over."""
         return self._named("linkage")
+
+    @property
+    def ranking(self) -> pd.DataFrame:
+        """Sets of terms that were chosen among, by target, the most probable first.
+
+        Columns target, set, log_evidence (with its Monte Carlo error se), log_prior, probability.
+        The evidence is that of all targets, averaged over the sets of the others. Sets that are
+        far behind the best ones (e^5) are left out.
+        """
+        if "ranking" not in self.idata.attrs:
+            raise SamplingError(
+                "draws of a specification whose terms are chosen by evidence",
+                "draws of one with the terms that it names",
+                "a design without corrections='auto'",
+                "use Design.from_table(..., corrections='auto')",
+            )
+        names = ("target", "set", "log_evidence", "se", "log_prior", "probability")
+        rows = json.loads(self.idata.attrs["ranking"])
+        return pd.DataFrame([{name: row[name] for name in names} for row in rows])
 
     def draws_of(self, name: str) -> np.ndarray:
         """Draws (sample, ...) of a quantity, or of "root" with covariance = root root'."""

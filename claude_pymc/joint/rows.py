@@ -18,8 +18,10 @@ import numpy as np
 import xarray as xr
 
 from claude_pymc.errors import Notice, SamplingError
+from claude_pymc.joint.asked import noise_of
 from claude_pymc.joint.gaussian import LOG_2PI
 from claude_pymc.joint.posterior import JointPosterior
+from claude_pymc.joint.row_densities import pointwise
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.notation import CHAIN, DRAW
 from claude_pymc.tables.statistics import PatternStats
@@ -56,7 +58,8 @@ def attach_rows(
         ``log_likelihood``, the log density of the value (of its logarithm, for a target modelled
         by it). Both are given the other values of the row, as leave-one-value-out needs; for a
         replicate that knows none of them, see :meth:`JointPosterior.predict`. ``log_likelihood``
-        also has ``rows``: the log density of all values of a row.
+        also has ``rows``: the log density of all values of a row. Where the specification needs
+        rows, replicates are of the primary target alone, given the cheaper values of its row.
 
     Raises
     ------
@@ -72,13 +75,6 @@ def attach_rows(
     """
     post = JointPosterior(idata, spec)
     spec, design = post.spec, post.spec.design
-    if spec.needs == "rows":
-        raise SamplingError(
-            "a specification that needs statistics alone",
-            "a linkage that varies, or noise that differs between rows",
-            "values of such rows given each other are not Gaussian",
-            "use JointPosterior.log_predictive_density, or cross_validate",
-        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Notice)
         stats = PatternStats.from_table(table, design)
@@ -95,10 +91,15 @@ def attach_rows(
             "an empty table, or one too long to keep a likelihood for each value and draw",
             "attach a part of the rows, or thin the draws",
         )
+    rng = np.random.default_rng(seed)
+    if spec.needs == "rows":
+        x, y = _values(post, table)
+        kept = np.flatnonzero(np.isfinite(y).any(axis=1))
+        found = pointwise(post, x, y, noise_of(table, spec, len(table)), rng)
+        return _add(idata, post, table, kept, *found)
     z, mean, root = _moments(post, table)
     present = np.isfinite(z)
     kept = np.flatnonzero(present[:, -len(design.targets) :].any(axis=1))
-    rng = np.random.default_rng(seed)
     log_value = np.full((n_draws, *z.shape), np.nan)
     replicate = np.full_like(log_value, np.nan)
     log_row = np.zeros((n_draws, len(z)))
@@ -128,8 +129,8 @@ def _close(first: dict[str, list[float]], second: dict[str, list[float]]) -> boo
     )
 
 
-def _moments(post: JointPosterior, table: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Values (row, variable), mean (draw, row, variable), root of the covariance, modelled."""
+def _values(post: JointPosterior, table: Table) -> tuple[np.ndarray, np.ndarray]:
+    """Descriptors (row, descriptor) and targets (row, target) on the modelled scale."""
     design = post.spec.design
     order = [table.descriptors.index(name) for name in design.descriptors]
     x = table.x[:, order]
@@ -137,7 +138,13 @@ def _moments(post: JointPosterior, table: Table) -> tuple[np.ndarray, np.ndarray
     for j, name in enumerate(design.targets):
         if name in table.targets:
             y[:, j] = table.y[:, table.targets.index(name)]
-    y = design.to_model(y)
+    return x, design.to_model(y)
+
+
+def _moments(post: JointPosterior, table: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values (row, variable), mean (draw, row, variable), root of the covariance, modelled."""
+    design = post.spec.design
+    x, y = _values(post, table)
     if post.spec.likelihood == "conditional":
         mean = design.phi(x) @ np.swapaxes(post.draws_of("coefficients"), -1, -2)
         return y, mean, post.draws_of("root")
@@ -178,7 +185,8 @@ def _add(
         dim = f"{ROW}_{name}"
         y = table.y[rows, table.targets.index(name)]
         found["observed_data"][name] = xr.DataArray(y, {dim: [labels[i] for i in rows]}, (dim,))
-        found["posterior_predictive"][name] = named(replicate[:, rows, j], dim, rows)
+        if not np.isnan(replicate[0, rows, j]).any():
+            found["posterior_predictive"][name] = named(replicate[:, rows, j], dim, rows)
         found["log_likelihood"][name] = named(log_value[:, rows, j], dim, rows)
     found["log_likelihood"]["rows"] = named(log_row[:, kept], ROW, kept)
     for group, variables in found.items():

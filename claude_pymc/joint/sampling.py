@@ -14,7 +14,7 @@ from claude_pymc.joint.convergence import convergence
 from claude_pymc.joint.exact import MOST_DIMS, dims_of, draw_exact
 from claude_pymc.joint.inputs import data_of
 from claude_pymc.joint.propriety import refuse_improper
-from claude_pymc.joint.spec import JointGaussian
+from claude_pymc.joint.spec import JointGaussian, refuse_chosen
 from claude_pymc.tables.statistics import PatternStats, notice_unmeasured
 
 if TYPE_CHECKING:  # loading PyMC takes seconds
@@ -37,7 +37,9 @@ class Sampler:
         "exact" integrates the corrections out and draws linkage, noise and scales by importance
         sampling: nearly independent draws, nothing to compile. "nuts" compiles the full model once.
         "auto" draws exactly where its checks allow, else by the no-U-turn sampler on the collapsed
-        model. "exact" does the same, and says so. A ``backend`` that is named asks for "nuts".
+        model. "exact" does the same, and says so. Where terms are chosen by evidence, draws are
+        exact or not to be believed (`convergence` says so): there is no model to fall back to.
+        A ``backend`` that is named asks for "nuts".
 
     Examples
     --------
@@ -63,6 +65,8 @@ class Sampler:
                 "a backend is a no-U-turn sampler",
                 "leave the backend out, or use method='nuts'",
             )
+        if method == "nuts" or backend != "auto":
+            refuse_chosen(spec, "the no-U-turn sampler")
         self.spec, self.backend = spec, backend
         self.method: Method = "nuts" if backend != "auto" else method
         if self.method == "nuts" and spec.needs == "statistics":
@@ -140,6 +144,8 @@ class Sampler:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
         settings: dict[str, Any] = {"draws": draws, "chains": chains, "seed": seed}
         more: dict[str, Any] = {"tune": tune, "target_accept": target_accept, "progress": progress}
+        if self.spec.design.chosen:  # of what its weights say, `convergence` judges
+            return draw_exact(self.spec, stats, **settings, progress=progress)[0]
         if self.method == "nuts":
             return self._nuts_for(stats).draw(stats, **settings, **more)
         dims = dims_of(self.spec, stats)

@@ -9,6 +9,8 @@ from claude_pymc.joint.density import draw_lkj, entry_sd, sigma_of
 from claude_pymc.joint.gaussian import covariance_root, split_joint
 from claude_pymc.joint.priors import LKJPrior, ShrinkagePrior
 from claude_pymc.joint.scales import scales_of
+from claude_pymc.joint.sets import Menu
+from claude_pymc.joint.several import Several, narrowed
 from claude_pymc.joint.spec import VARYING, JointGaussian
 from claude_pymc.tables.categories import refuse_other_categories
 from claude_pymc.tables.table import Table
@@ -24,12 +26,15 @@ def draw_prior(spec: JointGaussian, rng: np.random.Generator) -> Truth:
     dict
         ``linkage`` (variable, variable), ``sigma`` (variable), ``corrections`` (variable, term)
         and, under `ShrinkagePrior`, ``scale`` (group) and ``length`` (kernel) where there are any.
+        Where terms are chosen by evidence their set is drawn, too, and scales are left out.
 
     Raises
     ------
     SpecError
         If the prior is improper.
     """
+    if spec.design.chosen:
+        return _with_sets(spec, rng)
     prior, columns = spec.prior, spec.columns
     d = len(columns.variables)
     linkage, hyper = np.zeros((d, d)), np.zeros(0)
@@ -58,6 +63,21 @@ def draw_prior(spec: JointGaussian, rng: np.random.Generator) -> Truth:
         scale, length = scales.split(hyper)
         found |= {name: v for name, v in (("scale", scale), ("length", length)) if len(v)}
     return found | _peculiar_to_rows(spec, found, rng)
+
+
+def _with_sets(spec: JointGaussian, rng: np.random.Generator) -> Truth:
+    """Draw sets of terms, then the columns with these."""
+    last = len(spec.design.targets) - 1
+    menu = Several(
+        tuple(
+            Menu.of(spec.design, j, varying=j == last and bool(spec.varying))
+            for j in range(last + 1)
+        )
+    )
+    found = draw_prior(narrowed(spec, menu, menu.draw(rng)), rng)
+    if spec.varying:
+        found.setdefault("varying", np.zeros(len(spec.varying)))
+    return {name: value for name, value in found.items() if name not in ("scale", "length")}
 
 
 def _peculiar_to_rows(spec: JointGaussian, truth: Truth, rng: np.random.Generator) -> Truth:

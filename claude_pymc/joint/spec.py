@@ -9,14 +9,13 @@ from functools import cached_property
 from claude_pymc.errors import ClaudeError, SpecError
 from claude_pymc.joint.columns import Columns, varied_terms
 from claude_pymc.joint.priors import PRIORS, Prior, ShrinkagePrior, prior_from_dict, prior_to_dict
-from claude_pymc.tables.categories import Category
+from claude_pymc.joint.words import choices_in_words, descriptors_in_words
 from claude_pymc.tables.design import Design
 
 FORMAT = 2
 NOISES = ("normal", "student")
 VARYING = "linkage"  # group of what varies the linkage
 MANY = 6  # terms of a group that are not listed one by one
-MANY_DESCRIPTORS, SOME_DESCRIPTORS = 12, 5  # beyond so many, so many are described one by one
 
 LIKELIHOODS = ("conditional", "joint")
 
@@ -110,6 +109,8 @@ class JointGaussian:
             )
 
         refuse_rows(self)
+        if self.design.chosen:
+            refuse_choosing(self)
 
     @property
     def needs(self) -> str:
@@ -208,9 +209,11 @@ class JointGaussian:
                 if i == j
             ]
             if design.corrections[j]:
-                parts.append(f"R({self._listed(design.corrections[j])})")
+                among = "chosen by evidence among " if target in design.chosen else ""
+                parts.append(f"R({among}{self._listed(design.corrections[j])})")
             lines.append(f"  {target} = {' + '.join([*parts, 'noise'])}")
         lines += self._rows_in_words()
+        lines += choices_in_words(design, varying=bool(self.varying))
         lines.append("Structural zeros (terms a target does not depend on, given the cheaper ones)")
         for target, chosen in zip(design.targets, design.corrections, strict=True):
             zeros = tuple(term for term in design.terms if term not in chosen)
@@ -223,7 +226,7 @@ class JointGaussian:
             lines.append(
                 f"  ({rule}{target}{unit} - {design.location[j]:.4g}) / {design.scale[j]:.4g}"
             )
-        lines += [f"  {line}" for line in _descriptors_in_words(design)]
+        lines += [f"  {line}" for line in descriptors_in_words(design)]
         lines.append(f"Prior ({self.prior.kind}, on the scaled targets)")
         if self.likelihood == "joint" and self.prior.proper:
             lines.append("  here: x counts as targets, terms are the constants")
@@ -319,20 +322,6 @@ class JointGaussian:
             ) from error
 
 
-def _descriptors_in_words(design: Design) -> list[str]:
-    """Say how descriptors are mapped to the domain of the basis, and what their categories are."""
-    start, end = design.basis.domain
-    found = [
-        f"{name}: {low:g} .. {high:g} mapped to {start:g} .. {end:g}"
-        for name, (low, high) in zip(design.descriptors, design.bounds, strict=False)
-    ]
-    if len(found) > MANY_DESCRIPTORS:
-        more = len(found) - SOME_DESCRIPTORS
-        found = [*found[:SOME_DESCRIPTORS], f"... and {more} more, each mapped from its range"]
-    named = [name for name in design.descriptors if isinstance(name, Category)]
-    return found + [f"{name}: categories {name.listed}" for name in named]
-
-
 def refuse_rows(spec: JointGaussian) -> None:
     """Refuse combinations of noise and linkage that do not exist."""
     if spec.noise not in NOISES:
@@ -366,4 +355,28 @@ def refuse_rows(spec: JointGaussian) -> None:
             f"{spec.prior!r}",
             "other priors speak of one precision matrix, which does not exist then",
             "leave the prior out",
+        )
+
+
+def refuse_choosing(spec: JointGaussian) -> None:
+    """Refuse specifications whose terms cannot be chosen by evidence."""
+    prior = spec.prior
+    if not isinstance(prior, ShrinkagePrior) or prior.tied or spec.likelihood != "conditional":
+        raise SpecError(
+            "an untied ShrinkagePrior and the likelihood 'conditional' with corrections='auto'",
+            f"{prior!r} and {spec.likelihood!r}",
+            "sets of terms are compared target by target, with scales of their own",
+            "leave prior and likelihood out, or name the corrections",
+        )
+
+
+def refuse_chosen(spec: JointGaussian, what: str) -> None:
+    """Refuse a specification whose terms are chosen by evidence, where one set is needed."""
+    if spec.design.chosen:
+        raise SpecError(
+            f"corrections by name for {what}",
+            f"corrections 'auto' of {list(spec.design.chosen)}",
+            "sets of terms are compared by exact draws, and the posterior is an average over them",
+            "use cp.sample(spec, stats), or a design with one of the sets that "
+            "JointPosterior.ranking lists",
         )

@@ -7,7 +7,7 @@ distributions from which `claude_pymc.joint.averaged` draws; the draws correct i
 
 `Given` is one target given the cheaper ones (`claude_pymc.joint.primary`), in the rows that have
 all of them. `Together` is all targets at once (`claude_pymc.joint.collapsed`), with a choice for
-the primary one: where rows do not share targets.
+each: where rows do not share targets.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from claude_pymc.joint.mixture import Mixture
 from claude_pymc.joint.primary import PrimaryPosterior
 from claude_pymc.joint.row_arrays import Cheap
 from claude_pymc.joint.sets import Choice, Menu
+from claude_pymc.joint.several import Choices, Several, narrowed
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.tables.gram import triangle
 from claude_pymc.tables.kept import KeptRows
@@ -39,9 +40,12 @@ NOISES = (0.01, 0.5)  # further starts, where no mode is near
 class Offered(Protocol):
     """What may be chosen, and what is sampled for each choice."""
 
-    menu: Menu
+    @property
+    def menu(self) -> Menu | Several:
+        """What may be chosen."""
+        ...
 
-    def build(self, choice: Choice) -> tuple[JointGaussian, Density, tuple[str, ...]]:
+    def build(self, choice: Any) -> tuple[JointGaussian, Density, tuple[str, ...]]:
         """Specification of a choice, its density, and the names of its coordinates."""
         ...
 
@@ -52,7 +56,8 @@ class Mode:
 
     Parameters
     ----------
-    choice : Choice
+    choice : Choice or Choices
+        Of one target, or of all.
     spec : JointGaussian
     density : Density
     names : tuple of str
@@ -64,7 +69,7 @@ class Mode:
         The latter by Laplace.
     """
 
-    choice: Choice
+    choice: Choice | Choices
     spec: JointGaussian
     density: Density
     names: tuple[str, ...]
@@ -89,7 +94,7 @@ class Explored:
 
     def __init__(self, offered: Offered) -> None:
         self.offered = offered
-        self.modes: dict[Choice, Mode | None] = {}
+        self.modes: dict[Choice | Choices, Mode | None] = {}
 
     def run(self) -> list[Mode]:
         """Search, and return the modes that exist, best first."""
@@ -97,20 +102,26 @@ class Explored:
         found = [mode for mode in self.modes.values() if mode is not None]
         return sorted(found, key=lambda mode: -mode.score)
 
-    def score(self, choice: Choice, near: Choice | None) -> float:
+    def score(self, choice: Any, near: Any) -> float:
         """Log of prior probability times evidence."""
         if choice not in self.modes:
             self.modes[choice] = self._climb(choice, near)
         mode = self.modes[choice]
         return -math.inf if mode is None else mode.score
 
-    def glance(self, choice: Choice, near: Choice) -> float:
-        """Log density where the mode of another choice is."""
+    def glance(self, choice: Any, near: Any) -> float:
+        """Guess the score from the density, and the spread, where the mode of another choice is."""
+        if choice in self.modes:
+            return self.score(choice, None)
         _, density, names = self.offered.build(choice)
-        return float(density.batch(self._start(density, names, near)[0][None])[0])
+        start, spread = self._start(density, names, near)
+        value = float(density.batch(start[None])[0]) + self.offered.menu.log_prior(choice)
+        if spread is not None:
+            value += 0.5 * float(np.linalg.slogdet(2 * math.pi * spread)[1])
+        return value if math.isfinite(value) else -math.inf
 
     def _start(
-        self, density: Density, names: tuple[str, ...], near: Choice | None
+        self, density: Density, names: tuple[str, ...], near: Any
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Where to climb from, and what is known of the curvature there."""
         centre = _centre(density)
@@ -120,19 +131,19 @@ class Explored:
         place = {name: i for i, name in enumerate(mode.names)}
         shared = [i for i, name in enumerate(names) if name in place]
         theirs = [place[names[i]] for i in shared]
-        start, inverse = centre.copy(), 0.25 * np.eye(len(centre))
+        start, inverse = centre.copy(), _spread(density)
         start[shared] = mode.theta[theirs]
         known = mode.root @ mode.root.T
         inverse[np.ix_(shared, shared)] = known[np.ix_(theirs, theirs)]
         return start, inverse
 
-    def _climb(self, choice: Choice, near: Choice | None) -> Mode | None:
+    def _climb(self, choice: Any, near: Any) -> Mode | None:
         spec, density, names = self.offered.build(choice)
         start, inverse = self._start(density, names, near)
         starts = [start]
         if inverse is None:
-            noise = names.index("noise")
-            starts += [np.where(np.arange(len(start)) == noise, math.log(n), start) for n in NOISES]
+            noise = np.array([name.startswith("noise") for name in names])
+            starts += [np.where(noise, math.log(n), start) for n in NOISES]
         best = None
         for begin in starts:
             found = ascend(density.evaluate, begin, lambda theta: False, inverse, FLAT)
@@ -185,7 +196,8 @@ class Given:
         varying = self.spec.varying if choice.varying else ()
         names = ("targets", "location", "scale", "transforms", "quantities")
         fewer: dict[str, Any] = {name: getattr(design, name)[: j + 1] for name in names}
-        less = replace(design, corrections=((),) * j + (own,), units=(), **fewer)
+        sets = ((),) * j + (own,)
+        less = replace(design, corrections=sets, units=(), chosen=(), **fewer)
         rest: dict[str, Any] = {"prior": self.spec.prior, "varying": varying}
         if self.last:
             rest |= {name: getattr(self.spec, name) for name in ("noise", "errors", "sources")}
@@ -199,21 +211,25 @@ class Given:
 
 
 class Together:
-    """All targets of a specification at once; the primary one has the choice."""
+    """All targets of a specification at once.
+
+    Parameters
+    ----------
+    spec : JointGaussian
+    stats : PatternStats
+    """
 
     def __init__(self, spec: JointGaussian, stats: PatternStats) -> None:
         self.spec, self.stats = spec, stats
-        self.menu = Menu.of(spec.design, len(spec.design.targets) - 1, varying=False)
+        targets = range(len(spec.design.targets))
+        self.menu = Several(tuple(Menu.of(spec.design, j, varying=False) for j in targets))
 
-    def build(self, choice: Choice) -> tuple[JointGaussian, Density, tuple[str, ...]]:
+    def build(self, choice: Choices) -> tuple[JointGaussian, Density, tuple[str, ...]]:
         """Specification of a choice, and its density."""
-        chosen = set(self.menu.terms(choice))
-        own = tuple(term for term in self.spec.design.terms if term in chosen)
-        design = replace(self.spec.design, corrections=(*self.spec.design.corrections[:-1], own))
-        spec = replace(self.spec, design=design)
+        spec = narrowed(self.spec, self.menu, choice)
         density = CollapsedPosterior(spec, **arrays_of(spec, self.stats))
         links = tuple(f"{j} <- {k}" for j, k, _ in spec.columns.links)
-        noises = (*(f"noise {name}" for name in spec.design.targets[:-1]), "noise")
+        noises = tuple(f"noise {name}" for name in spec.design.targets)
         assert density.scales is not None
         return spec, density, (*links, *noises, *density.scales.groups, *density.scales.lengths)
 
@@ -255,6 +271,14 @@ def curvature(density: Density, mode: np.ndarray) -> np.ndarray:
         else (1.0 / np.square(np.diag(density.wide.roots[0])).max())
     )
     return np.linalg.cholesky((vectors / np.maximum(values, least)) @ vectors.T)
+
+
+def _spread(density: Density) -> np.ndarray:
+    """Covariance of the prior."""
+    wide = density.wide
+    assert isinstance(wide, Mixture)
+    found: np.ndarray = wide.roots[0] @ wide.roots[0].T
+    return found
 
 
 def _centre(density: Density) -> np.ndarray:

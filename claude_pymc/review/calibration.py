@@ -219,12 +219,16 @@ def _ranks(
         values = values.reshape(-1, *values.shape[2:])
         thinned[name] = values[np.linspace(0, len(values) - 1, RANKS).round().astype(int)]
     found = {}
+    chosen = spec.design.chosen
     for name, value in known.items():
         draws = thinned[name]
+        free = spec.design.active if name == "corrections" else np.full(value.shape, True)
+        maybe = free if chosen and name in ("corrections", "varying") else np.zeros_like(free)
         for place in np.ndindex(value.shape):
             column = draws[(slice(None), *place)]
             upper = name == "joint_covariance" and place[0] < place[1]
-            if upper or (value[place] == 0.0 and not column.any()):  # a structural zero
+            zero = value[place] == 0.0 and not column.any()
+            if upper or (zero and not maybe[place]):  # a structural zero
                 continue
             label = f"{name}[{', '.join(map(str, place))}]"
             found[label] = _rank(column, float(value[place]), rng)

@@ -11,8 +11,40 @@ import numpy as np
 from claude_pymc.errors import DesignError
 from claude_pymc.tables.categories import categories_of
 from claude_pymc.tables.expansion import Basis
+from claude_pymc.tables.smooth import Additive
 
 Terms = Sequence[str] | Sequence[Sequence[int]]
+Corrections = Mapping[str, Terms] | str | None
+AUTO = "auto"
+
+
+def chosen_targets(
+    basis: Basis, targets: tuple[str, ...], corrections: Corrections
+) -> tuple[dict[str, Terms], tuple[str, ...]]:
+    """Return corrections with the whole basis in the place of "auto", and the targets that had it.
+
+    "auto" for all leaves the first of several targets the whole basis, unless that is smooth: its
+    terms are no corrections.
+
+    Raises
+    ------
+    DesignError
+        For another string than "auto", or what is not a mapping.
+    """
+    if corrections == AUTO:
+        inner = getattr(basis, "basis", basis)  # beside indicators of categories
+        first = 0 if isinstance(inner, Additive) or len(targets) == 1 else 1
+        return {target: ["all"] for target in targets}, targets[first:]
+    if not isinstance(corrections, Mapping | None):
+        raise DesignError(
+            "corrections as a mapping of target to terms, or 'auto'",
+            f"{corrections!r}",
+            "a typing error, or terms without the name of a target",
+            f"for example corrections={{{targets[-1]!r}: ['1']}}",
+        )
+    given = dict(corrections or {})
+    chosen = tuple(t for t in targets if isinstance(given.get(t), str) and given[t] == AUTO)
+    return {**given, **{target: ["all"] for target in chosen}}, chosen
 
 
 def correction_sets(

@@ -26,8 +26,9 @@ from claude_pymc.tables.bases import basis_from_dict
 from claude_pymc.tables.basis import Polynomial
 from claude_pymc.tables.categories import Category, categories_of, numbers_first
 from claude_pymc.tables.corrections import (
-    Terms,
+    Corrections,
     active_terms,
+    chosen_targets,
     correction_sets,
     lacking,
     needed_descriptors,
@@ -78,6 +79,8 @@ class Design:
         Column and unit.
     missing_descriptors : bool
         Rows may lack any descriptor: statistics keep which ones, for the likelihood "joint".
+    chosen : tuple of str
+        Targets whose terms are chosen by evidence, from what their correction sets hold.
     """
 
     descriptors: tuple[str, ...]
@@ -91,6 +94,7 @@ class Design:
     transforms: tuple[str, ...]
     units: tuple[tuple[str, str], ...] = ()
     missing_descriptors: bool = False
+    chosen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check names, and that the targets of a quantity share a transform."""
@@ -111,7 +115,7 @@ class Design:
         cls,
         table: Table,
         basis: Basis | None = None,
-        corrections: Mapping[str, Terms] | None = None,
+        corrections: Corrections = None,
         *,
         standardize: bool = True,
         transforms: Mapping[str, str] | None = None,
@@ -129,7 +133,9 @@ class Design:
             Groups are those that share a prior scale, such as "linear" or "gp x1"; "all" is every
             term. A term outside the set of a target is a structural zero: given the cheaper
             targets, the target does not depend on it. Default: the whole basis for the first
-            target, constant and linear terms for the others.
+            target, constant and linear terms for the others. "auto", for all targets or for one of
+            them: terms are chosen among the whole basis by evidence, and predictions averaged
+            over the sets.
         standardize : bool
             False leaves descriptors and targets as they are, as in the paper.
         transforms : mapping of target to "identity" or "log"
@@ -158,6 +164,7 @@ class Design:
         """
         descriptors, x = numbers_first(table.descriptors, table.x)
         basis = indicated(Polynomial(degree=1) if basis is None else basis, descriptors)
+        corrections, chosen = chosen_targets(basis, table.targets, corrections)
         sets = correction_sets(basis, descriptors, table.targets, corrections)
         if not missing_descriptors:
             active = active_terms(basis.terms(descriptors), sets)
@@ -180,6 +187,7 @@ class Design:
             rules,
             tuple(sorted(table.units.items())),
             missing_descriptors,
+            chosen,
         )
         refuse_identical_columns(design.phi, x, design.terms, basis, design.categories)
         return design
@@ -190,7 +198,7 @@ class Design:
         bounds: Mapping[str, tuple[float, float] | Sequence[str]],
         targets: Sequence[str],
         basis: Basis | None = None,
-        corrections: Mapping[str, Terms] | None = None,
+        corrections: Corrections = None,
         *,
         standardize: bool = True,
         ranges: Mapping[str, tuple[float, float]] | None = None,
@@ -218,6 +226,7 @@ class Design:
         descriptors = (*kept, *texts)
         basis = indicated(Polynomial(degree=1) if basis is None else basis, descriptors)
         targets = () if isinstance(targets, str) else tuple(targets)
+        corrections, chosen = chosen_targets(basis, targets, corrections)
         sets = correction_sets(basis, descriptors, targets, corrections)
         names = per_target(targets, quantities, "quantity", "quantities")
         rules = per_target(targets, transforms, "identity", "transforms")
@@ -235,6 +244,7 @@ class Design:
             rules,
             tuple(sorted((units or {}).items())),
             missing_descriptors,
+            chosen,
         )
 
     @property
@@ -323,6 +333,8 @@ class Design:
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         if not self.missing_descriptors:
             del plain["missing_descriptors"]  # as in files of version 0.1, so that digests last
+        if not self.chosen:
+            del plain["chosen"]
         return json.loads(json.dumps({**plain, "basis": self.basis.to_dict()}))
 
     @classmethod
