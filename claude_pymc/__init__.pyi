@@ -16,6 +16,9 @@ from claude_pymc.errors import SpecError as SpecError
 from claude_pymc.errors import StatisticsError as StatisticsError
 from claude_pymc.errors import StudyError as StudyError
 from claude_pymc.errors import TableError as TableError
+from claude_pymc.joint.averaged_prediction import AveragedPosterior as AveragedPosterior
+from claude_pymc.joint.comparison import Comparison as Comparison
+from claude_pymc.joint.comparison import compare as compare
 from claude_pymc.joint.crossvalidation import cross_validate as cross_validate
 from claude_pymc.joint.exact import Evidence as Evidence
 from claude_pymc.joint.exact import evidence as evidence

@@ -217,6 +217,15 @@ def test_what_cannot_be_chosen_by_evidence_is_refused():
         _ = cp.JointPosterior(cp.sample(*fixed, seed=1)).ranking
 
 
+def test_no_term_at_all_may_be_the_best():
+    x, y = np.linspace(-1, 1, 60)[:, None], np.random.default_rng(1).standard_normal((60, 2))
+    y[:, 1] = y[:, 0] + 0.001 * np.random.default_rng(2).standard_normal(60)
+    design = make_case("complete", {"exp": "auto"})[0].design
+    stats = cp.PatternStats.from_table(cp.Table(["x"], TARGETS, x, y), design)
+    tree = cp.sample(cp.JointGaussian(design), stats, seed=1)
+    assert cp.JointPosterior(tree).ranking["set"].iloc[0] == "nothing"
+
+
 def test_a_draw_from_the_prior_has_the_terms_of_its_set(rng):
     spec, _ = make_case("apart")
     found = [draw_prior(spec, rng)["corrections"] for _ in range(400)]

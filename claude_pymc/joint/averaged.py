@@ -66,7 +66,7 @@ def draw_averaged(
     Returns
     -------
     DataTree, str
-        Also with ``included`` (target, unit), and ``ranking`` in the attributes: sets with
+        Also with ``included`` (unit), where a draw has any, and ``ranking`` in the attributes: sets with
         evidence and probability, by target.
     """
     refuse_choosing(spec)
@@ -253,6 +253,8 @@ class _Filled:
         found = posterior_dataset(
             spec, dealt(self.linkage), dealt(self.sigma), dealt(self.corrections), others
         )
+        if not self.units:  # no draw has any
+            return found
         names = sorted(self.units)
         included = dealt(np.stack([self.units[name] for name in names], axis=-1))
         return found.assign(
