@@ -66,9 +66,11 @@ def test_gradients_agree_with_differences(rows, design, switches, rng):
     density = density_of(rows, design, **switches)
     theta = density.layout.mean + 0.3 * rng.standard_normal(density.dims)
     value, slope = density.evaluate(theta)
-    step = 1e-4 * np.eye(density.dims)
+    size = 1e-3 if density.student else 1e-4
+    step = size * np.eye(density.dims)
     ends = [[density.evaluate(theta + sign * s)[0] for s in step] for sign in (1, -1)]
-    np.testing.assert_allclose(slope, np.subtract(*ends) / 2e-4, rtol=1e-5, atol=1e-5)
+    near = 0.01 if density.student else 1e-5  # sweeps over the sites end, and nodes are few
+    np.testing.assert_allclose(slope, np.subtract(*ends) / (2 * size), rtol=near, atol=near)
     np.testing.assert_allclose(density.batch(theta[None]), value, rtol=1e-12)
 
 
@@ -171,7 +173,7 @@ def test_draws_are_read_where_they_stand(rows, design, rng):
 
 
 def test_student_noise_is_integrated_exactly(rows, design):
-    """Estimates with draws agree whatever their number, and Laplace is close."""
+    """Estimates with draws agree in their mean, and the approximation is close."""
     density = density_of(rows, design, noise="student")
     theta = np.repeat(density.layout.mean[None], 4000, axis=0)
     values, _ = density.draw_entries(theta, np.random.default_rng(0))
@@ -179,7 +181,7 @@ def test_student_noise_is_integrated_exactly(rows, design):
     value = np.log(weight.mean()) + values.max()
     se = weight.std() / weight.mean() / np.sqrt(len(weight))
     assert se < 0.01
-    assert density.evaluate(theta[0])[0] == pytest.approx(value, abs=0.3)
+    assert density.evaluate(theta[0])[0] == pytest.approx(value, abs=0.05)
 
 
 @pytest.mark.parametrize(

@@ -66,8 +66,8 @@ def draw_averaged(
     Returns
     -------
     DataTree, str
-        Also with ``included`` (unit), where a draw has any, and ``ranking`` in the attributes: sets with
-        evidence and probability, by target.
+        Also with ``included`` (unit), where a draw has any, and ``ranking`` in the attributes: sets
+        with evidence and probability, by target.
     """
     refuse_choosing(spec)
     rng = np.random.default_rng([seed, 2])

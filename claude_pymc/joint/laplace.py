@@ -36,7 +36,6 @@ from claude_pymc.joint.tiles import (
 
 MOST_STEPS, MOST_CUTS = 60, 12
 ARRIVED = 1e-9  # squared length of a Newton step
-JITTER = 1e-10  # of the prior variance of a row
 
 
 class Rows(NamedTuple):
@@ -302,57 +301,6 @@ def weigh(
             break
     z[:] = points[chosen]
     return top + math.log(total / len(weight)) - half
-
-
-@njit(cache=True, error_model="numpy")
-def shortened(rows: Rows, tau: np.ndarray) -> Rows:
-    """Rows whose unknowns are as many as they: f = B z = L v with L L' = B B', v ~ N(0, I).
-
-    For complete rows, fewer than coefficients: only f meets the rows.
-    """
-    n = len(rows.y)
-    scaled = rows.base * tau
-    root = np.dot(scaled, scaled.T)
-    lift = 0.0
-    for i in range(n):
-        lift = max(lift, root[i, i])
-    for i in range(n):
-        root[i, i] += JITTER * lift
-    y = rows.y - np.dot(rows.base, rows.mean)
-    lower = np.linalg.cholesky(root)
-    return Rows(
-        lower,
-        y,
-        rows.error,
-        rows.source,
-        np.zeros(n),
-        rows.incomplete,
-        rows.latent,
-        rows.slope,
-        rows.alike,
-        rows.gram,
-        rows.cross,
-        rows.more,
-    )
-
-
-@njit(cache=True, error_model="numpy")
-def lengthened(
-    rows: Rows, tau: np.ndarray, lower: np.ndarray, v: np.ndarray, normal: np.ndarray
-) -> np.ndarray:
-    """Draw z given f = L v: one from the prior, ``normal``, moved to meet f (Matheron's rule).
-
-    Without numbers: its mean.
-    """
-    scaled = rows.base * tau
-    apart = np.dot(lower, v)
-    if len(normal):
-        apart -= np.dot(scaled, normal)
-    pulled = np.linalg.solve(lower.T, np.linalg.solve(lower, apart))
-    z = np.dot(scaled.T, pulled)
-    if len(normal):
-        z += normal
-    return z
 
 
 @njit(cache=True, error_model="numpy")

@@ -4,7 +4,7 @@ r"""The posterior of the primary target given the cheaper ones, where rows are n
 
 with the noise of `claude_pymc.joint.noise`. In theta = (log noise of each source, log nu, what
 scales learn) the density is sampled; the coefficients (c, gamma, R), and cheaper values that a row
-lacks, are integrated out (`claude_pymc.joint.laplace`).
+lacks, are integrated out (`claude_pymc.joint.laplace`, `claude_pymc.joint.mixed`).
 
 Draws of the cheaper targets' parameters enter as they are: by the chain rule the posterior is
 
@@ -27,11 +27,10 @@ from claude_pymc.joint.laplace import (
     Rows,
     climb,
     gradient,
-    lengthened,
-    shortened,
     weigh,
     workspace,
 )
+from claude_pymc.joint.mixed import approximate, estimate
 from claude_pymc.joint.mixture import Mixture
 from claude_pymc.joint.noise import LOG_2PI
 from claude_pymc.joint.priors import FLOOR, ShrinkagePrior
@@ -41,12 +40,10 @@ from claude_pymc.joint.spec import VARYING, JointGaussian
 from claude_pymc.joint.tiles import solve_transposed
 from claude_pymc.tables.kept import KeptRows
 
-# Draws behind each estimate where noise is not normal; where rows are fewer than coefficients,
-# draws are cheap.
-REPEATS, REPEATS_SHORT = 4, 16
+# Draws behind each estimate where noise is not normal.
+REPEATS = 4
 SCALES = ("low", "high", "offset", "weight", "half", "frequency")
 LEAST = -80.0  # log prior sd
-STEP = 1e-4  # of differences of the density
 # Unknowns up to which walkers are affordable: each step climbs to a mode where noise is not normal.
 EXPLORED, EXPLORED_STUDENT = 250, 60
 
@@ -141,8 +138,7 @@ class PrimaryPosterior:
         self.q = len(self.rows.mean)
         self.m = cheap.centre.shape[1]
         most = EXPLORED_STUDENT if self.student else EXPLORED
-        few = len(self.rows.y) < self.q and not self.m
-        self.short = self.student and few  # coefficients are explored by the values of the rows
+        self.mixed = self.student and not self.m
         self.exploring = self.q + self.m <= most
         self.wide = Mixture(np.ones(1), self.layout.mean[None], np.diag(self.layout.sd)[None])
 
@@ -160,21 +156,13 @@ class PrimaryPosterior:
         return sigma, nu
 
     def evaluate(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
-        """Log density given the complete rows, by Laplace, and its gradient at one point."""
-        if self.short:
-            return self._by_differences(theta)
+        """Log density given the complete rows, approximated, and its gradient at one point."""
         slope = np.empty(self.dims)
         value = _evaluate(theta, self.layout, self.complete, self.middle, slope)
         return float(value), slope
 
-    def _by_differences(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
-        steps = STEP * np.eye(self.dims)
-        values = self.batch(np.vstack([theta, theta + steps, theta - steps]))
-        n = self.dims + 1
-        return float(values[0]), (values[1:n] - values[n:]) / (2 * STEP)
-
     def batch(self, theta: np.ndarray) -> np.ndarray:
-        """Log density of points (point, dim), by Laplace."""
+        """Log density of points (point, dim), approximated."""
         return self._run(theta, np.random.default_rng(0), 0)[0]
 
     def coefficients(self, theta: np.ndarray) -> np.ndarray:
@@ -190,8 +178,7 @@ class PrimaryPosterior:
         The rest is (coefficients, missing values, the draw of the cheaper targets it goes with).
         """
         exact = not self.student and not self.m
-        repeats = REPEATS_SHORT if self.short else REPEATS
-        return self._run(theta, rng, 1 if exact else repeats)
+        return self._run(theta, rng, 1 if exact else REPEATS)
 
     def _run(
         self, theta: np.ndarray, rng: np.random.Generator, repeats: int
@@ -201,9 +188,9 @@ class PrimaryPosterior:
         z, tau = np.zeros((len(theta), size)), np.empty((len(theta), self.q))
         dual = self.rows.alike and not len(self.rows.gram)
         n = len(self.rows.y)
-        width = n if self.short else size + dual * n  # `dual` wants numbers by row, too
-        normal = rng.standard_normal((len(theta), repeats, width))
-        prior = rng.standard_normal((len(theta) * self.short, size))
+        width = size + (dual or self.mixed) * n  # these want numbers by row, too
+        uniform = rng.uniform(size=(len(theta), max(repeats, 1), 1 + self.mixed * n))
+        normal = rng.standard_normal((len(theta), 1 if self.mixed and repeats else repeats, width))
         values = np.empty(len(theta))
         _evaluate_all(
             np.ascontiguousarray(theta),
@@ -217,8 +204,7 @@ class PrimaryPosterior:
             z,
             tau,
             normal,
-            rng.uniform(size=len(theta)),
-            prior,
+            uniform,
             values,
         )
         free = self.rows.mean + tau * z[:, : self.q]
@@ -272,7 +258,7 @@ def _log_length(z: float, low: float, high: float) -> float:
 def _evaluate(
     theta: np.ndarray, layout: Layout, rows: Rows, offset: np.ndarray, slope: np.ndarray
 ) -> float:
-    """Laplace approximation and its gradient, for complete rows."""
+    """Approximation and its gradient, for complete rows."""
     q, n, first = len(rows.mean), len(rows.y), layout.first
     tau, sigma = np.empty(q), np.empty(layout.n_sources)
     prior, nu = unpack(theta, layout, offset, tau, sigma)
@@ -282,12 +268,15 @@ def _evaluate(
         value = plain(rows, tau, sigma[0], z, workspace(q, 0)[1], g_tau, g_sigma)
     elif rows.alike:
         value = dual(rows, tau, sigma[0], z, empty, g_tau, g_sigma)
+    elif nu > 0.0:
+        value = approximate(rows, tau, sigma[rows.source], nu, z, g_tau, g_noise)
     else:
         jacobian, root, found = workspace(q, n)
         by_row = sigma[rows.source]
         value = climb(rows, tau, by_row, nu, empty, none, z, jacobian, root, found)
         if value > -np.inf:
             gradient(rows, tau, by_row, nu, z, jacobian, root, found, g_tau, g_noise)
+    if not rows.alike:
         for i in range(n):
             g_sigma[rows.source[i]] += g_noise[i]
     if not value > -np.inf:
@@ -331,16 +320,10 @@ def _evaluate_all(
     tau: np.ndarray,
     normal: np.ndarray,
     uniform: np.ndarray,
-    free: np.ndarray,
     values: np.ndarray,
 ) -> None:
-    """Laplace approximations at many points, or estimates with draws where ``normal`` has any.
-
-    With normal numbers for the prior, ``free``, by the values of the rows (`laplace.shortened`).
-    """
-    short = len(free) > 0
-    unknowns = len(rows.y) if short else z.shape[1]
-    jacobian, root, found = workspace(unknowns, 0 if rows.alike else len(rows.y))
+    """Approximations at many points, or estimates with draws where ``normal`` has any."""
+    jacobian, root, found = workspace(z.shape[1], 0 if rows.alike else len(rows.y))
     nothing, sigma = np.empty(0), np.empty(layout.n_sources)
     for i in range(len(theta)):
         prior, nu = unpack(theta[i], layout, offset[at[i]], tau[i], sigma)
@@ -355,16 +338,16 @@ def _evaluate_all(
             values[i] = prior + dual(rows, tau[i], sigma[0], z[i], numbers, nothing, nothing)
             continue
         by_row, m, s = sigma[rows.source], centre[place[i]], spread[place[i]]
-        if short:
-            fewer, ones, v = shortened(rows, tau[i]), np.ones(unknowns), np.zeros(unknowns)
-            values[i] = climb(fewer, ones, by_row, nu, m, s, v, jacobian, root, found)
-            if values[i] > -np.inf and normal.shape[1]:
-                values[i] = weigh(fewer, ones, by_row, nu, m, s, v, root, normal[i], uniform[i])
-            numbers = free[i] if normal.shape[1] else nothing
-            z[i] = lengthened(rows, tau[i], fewer.base, v, numbers)
-            values[i] += prior
+        if nu > 0.0 and len(m) == 0:
+            if normal.shape[1]:
+                value = estimate(rows, tau[i], by_row, nu, uniform[i], normal[i, 0], z[i])
+            else:
+                value = approximate(rows, tau[i], by_row, nu, z[i], nothing, nothing)
+            values[i] = prior + value
             continue
         values[i] = climb(rows, tau[i], by_row, nu, m, s, z[i], jacobian, root, found)
         if values[i] > -np.inf and normal.shape[1]:
-            values[i] = weigh(rows, tau[i], by_row, nu, m, s, z[i], root, normal[i], uniform[i])
+            values[i] = weigh(
+                rows, tau[i], by_row, nu, m, s, z[i], root, normal[i], uniform[i, 0, 0]
+            )
         values[i] += prior
