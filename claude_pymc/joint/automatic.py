@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,7 @@ from claude_pymc.errors import PosteriorWarning
 from claude_pymc.joint.averaged import draw_averaged
 from claude_pymc.joint.convergence import convergence
 from claude_pymc.joint.lengths import lengths_of
-from claude_pymc.joint.pool import near_best
+from claude_pymc.joint.pool import THREADS, near_best
 from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.joint.priors import ShrinkagePrior
 from claude_pymc.joint.progress import shown
@@ -51,7 +52,7 @@ def fit(
     quantities: Mapping[str, str] | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
     prior: ShrinkagePrior = PRIOR,
-    draws: int = 250,
+    draws: int = 150,
     chains: int = 4,
     seed: int | None = None,
     progress: bool = False,
@@ -120,10 +121,10 @@ def fit(
         )
         rows = table.rows(np.isfinite(table.y).any(axis=1))
         spec = JointGaussian(design, prior, varying=("linear",) if len(table.targets) > 1 else ())
-        modes = []
-        for given in offered(spec, rows):
-            stage(f"structures of {design.targets[given.j]}")
-            modes.append(list(near_best(Explored(given).run())))
+        stage("structures")
+        with ThreadPoolExecutor(THREADS) as pool:  # the densities let go of the interpreter
+            found = list(pool.map(lambda given: Explored(given).run(), offered(spec, rows)))
+        modes = [list(near_best(each)) for each in found]
         small = reduced(spec, modes)
         modes = [
             [rebuilt(mode, given) for mode in found]

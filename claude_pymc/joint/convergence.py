@@ -6,6 +6,7 @@ over every free quantity of the joint Gaussian; E-BFMI is that of Betancourt, ar
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,15 +142,11 @@ def _watched(idata: Any) -> tuple[list[str], np.ndarray]:
     for name in known or list(posterior.data_vars):
         values = posterior[name].transpose(CHAIN, DRAW, ...)
         flat = values.to_numpy().reshape(*values.shape[:2], -1)
-        places = list(np.ndindex(values.shape[2:]))
-        for i, place in enumerate(places):
-            if (flat[..., i] == 0.0).all():  # a structural zero
-                continue
-            labels = [
-                str(values[dim].to_numpy()[at]) if dim in values.coords else str(at)
-                for dim, at in zip(values.dims[2:], place, strict=True)
-            ]
-            names.append(f"{name}[{', '.join(labels)}]")
+        dims = [(d, n) for d, n in zip(values.dims[2:], values.shape[2:], strict=True)]
+        labels = [values[d].to_numpy() if d in values.coords else range(n) for d, n in dims]
+        places = list(itertools.product(*labels))
+        for i in np.flatnonzero((flat != 0.0).any(axis=(0, 1))):  # the others are structural zeros
+            names.append(f"{name}[{', '.join(map(str, places[i]))}]")
             draws.append(flat[..., i])
     if not draws or all(np.ptp(values) == 0.0 for values in draws):
         raise SamplingError(

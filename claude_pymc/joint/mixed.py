@@ -28,9 +28,15 @@ from claude_pymc.joint.propagation import (
     slopes_of_scales,
     tilted,
 )
-from claude_pymc.joint.tiles import factorise, fill_identity_plus, solve_lower, solve_transposed
+from claude_pymc.joint.tiles import (
+    factorise,
+    fill_identity_plus,
+    pad,
+    solve_lower,
+    solve_transposed,
+)
 
-FEW = 6  # sweeps that a proposal needs
+FEW = 1  # sweeps that a proposal needs
 JITTER = 1e-10  # of the prior variance of a row
 
 
@@ -40,23 +46,26 @@ def approximate(
     tau: np.ndarray,
     sigma: np.ndarray,
     nu: float,
+    sites: np.ndarray,
     z: np.ndarray,
     g_tau: np.ndarray,
     g_noise: np.ndarray,
 ) -> float:
     """Log p(y | theta) of complete rows by expectation propagation; z becomes the mean.
 
-    Where ``g_tau`` (coefficient) has any, it and ``g_noise`` (row + 1) get the slopes in log tau,
-    and in log sigma by row and log nu.
+    ``sites`` (2, row) are started from, and found; zero if there are none. Where ``g_tau``
+    (coefficient) has any, it and ``g_noise`` (row + 1) get the slopes in log tau, and in log sigma
+    by row and log nu.
     """
     n, q = len(rows.y), len(tau)
     few = n < q
     near, ones = shortened(rows, tau) if few else (rows, tau)
     size = len(ones)
     jacobian, root, _ = workspace(size, n)
-    sites, cavity, found = np.empty((2, n)), np.empty((2, n)), np.empty(size)
+    cavity, found = np.empty((2, n)), np.empty(size)
     value = propagate(near, ones, sigma, nu, SWEEPS, jacobian, root, found, sites, cavity)
     if not value > -np.inf:
+        sites[:] = 0.0
         return -np.inf
     if few:
         z[:] = tau * np.dot(rows.base.T, pulled(jacobian[:size].copy(), found, sites))
@@ -76,26 +85,28 @@ def estimate(
     nu: float,
     uniform: np.ndarray,
     normal: np.ndarray,
+    sites: np.ndarray,
     z: np.ndarray,
 ) -> float:
     """Unbiased estimate of log p(y | theta) for complete rows; z becomes a draw given theta.
 
     ``uniform`` (draw, row + 1) has uniform numbers, of which the first of all chooses the draw that
-    is returned; ``normal`` (coefficient + row) normal ones.
+    is returned; ``normal`` (coefficient + row) normal ones. ``sites`` (2, row) are started from.
     """
     n, q, draws = len(rows.y), len(tau), len(uniform)
     few = n < q
     near, ones = shortened(rows, tau) if few else (rows, tau)
     size = len(ones)
     jacobian, root, _ = workspace(size, n)
-    sites, cavity, found = np.empty((2, n)), np.empty((2, n)), np.empty(size)
-    cavity[:] = 1.0  # where there is no cavity at all
+    cavity, found = np.ones((2, n)), np.empty(size)
     propagate(near, ones, sigma, nu, FEW, jacobian, root, found, sites, cavity)
     y = near.y - np.dot(near.base, near.mean)
     spreads, values = np.empty((draws, n)), np.empty(draws)
     draw_rates(rows, sigma, nu, cavity, uniform[:, 1:], spreads, values)
+    scaled = rows.base * tau
+    kernel = np.dot(scaled, scaled.T) if few else jacobian
     for d in range(draws):
-        values[d] += _integrated(y, spreads[d], jacobian, root, found)
+        values[d] += _integrated(y, spreads[d], kernel, few, root, found)
     top = values.max()
     if not top > -np.inf:
         return -np.inf
@@ -107,14 +118,12 @@ def estimate(
             break
     spread = spreads[chosen]
     if few:  # Matheron's rule
-        scaled = rows.base * tau
-        apart = y - np.dot(scaled, normal[:q]) - np.sqrt(spread) * normal[q:]
-        _integrated(apart, spread, jacobian, root, found)
+        y -= np.dot(scaled, normal[:q]) + np.sqrt(spread) * normal[q:]
+        _integrated(y, spread, kernel, few, root, found)
         solve_transposed(root, found)
-        z[:] = normal[:q]
-        z += np.dot(scaled.T, (apart - np.dot(jacobian[:size].copy().T, found)) / spread)
+        z[:] = normal[:q] + np.dot(scaled.T, found)
     else:
-        _integrated(y, spread, jacobian, root, found)
+        _integrated(y, spread, kernel, few, root, found)
         found += normal[:q]
         solve_transposed(root, found)
         z[:] = found
@@ -192,24 +201,40 @@ def draw_rates(
 
 @njit(cache=True, error_model="numpy")
 def _integrated(
-    y: np.ndarray, spread: np.ndarray, jacobian: np.ndarray, root: np.ndarray, z: np.ndarray
+    y: np.ndarray,
+    spread: np.ndarray,
+    given: np.ndarray,
+    few: bool,
+    root: np.ndarray,
+    white: np.ndarray,
 ) -> float:
-    """Log N(y; 0, J' J + V); root becomes the factor of H = I + J V^-1 J', z the white mean."""
-    n, size = len(y), len(z)
-    weighted = np.zeros(jacobian.shape)
+    """Log N(y; 0, K + V); where rows are few ``given`` is K, else J with K = J' J.
+
+    ``root`` becomes the factor of K + V, ``white`` its solution for y; else of H = I + J V^-1 J'
+    for J V^-1 y.
+    """
+    n, size = len(y), len(white)
     value = -0.5 * n * LOG_2PI
-    for i in range(n):
-        value -= 0.5 * (math.log(spread[i]) + y[i] ** 2 / spread[i])
-    for e in range(size):
-        total = 0.0
+    if few:
+        root[:n, :n] = given
+        pad(root, n)
         for i in range(n):
-            weighted[e, i] = jacobian[e, i] / spread[i]
-            total += weighted[e, i] * y[i]
-        z[e] = total
-    fill_identity_plus(weighted, jacobian, root)
+            root[i, i] += spread[i]
+            white[i] = y[i]
+    else:
+        weighted = np.zeros(given.shape)
+        for i in range(n):
+            value -= 0.5 * (math.log(spread[i]) + y[i] ** 2 / spread[i])
+        for e in range(size):
+            total = 0.0
+            for i in range(n):
+                weighted[e, i] = given[e, i] / spread[i]
+                total += weighted[e, i] * y[i]
+            white[e] = total
+        fill_identity_plus(weighted, given, root)
     if not factorise(root):
         return -np.inf
-    solve_lower(root, z)
+    solve_lower(root, white)
     for e in range(size):
         value -= math.log(root[e, e])
-    return value + 0.5 * np.dot(z, z)
+    return value + (-0.5 if few else 0.5) * np.dot(white, white)

@@ -26,7 +26,8 @@ from claude_pymc.joint.stages import Mode
 WINDOW, MOST_SETS = 5.0, 8  # nats below the best set, and number of sets, that are drawn from
 FIRST, LEAST = 400, 60  # draws of the first round, and of each set
 WIDE, POOR, ROUNDS, MOST = 0.05, 0.05, 3, 25
-THREADS = 2
+ENOUGH = 0.85  # effective draws of those wanted
+THREADS, CHUNK = 2, 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,11 +125,11 @@ def pooled(
         count += found.evaluations
     for _ in range(2):
         share = found.ess / len(found.weights)
-        size = int(np.clip(math.ceil(1.1 * wanted / share), 200, MOST * wanted + 200))
+        size = int(np.clip(math.ceil(1.2 * wanted / share), 200, MOST * wanted + 200))
         stage(f"last {size} draws")
         found = _drawn(kept, mixtures, shares, size, rng)
         count += found.evaluations
-        if found.k_hat < K_HAT and found.ess > 0.7 * wanted:
+        if found.k_hat < K_HAT and found.ess > ENOUGH * wanted:
             break
         mixtures = _fitted(found, mixtures)
     return replace(found, evaluations=count)
@@ -164,22 +165,28 @@ def _drawn(
 ) -> Pool:
     """Draw from the sets in proportion to their shares, and weigh."""
     sizes = np.maximum(np.round(shares * size).astype(int), LEAST)
-
-    def run(k: int, own: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        mode = modes[k]
+    points, ratios, work = [], [], []
+    for k, mode in enumerate(modes):
         assert mode.density.wide is not None
         proposal = Defended(mixtures[k], mode.density.wide, WIDE)
-        points = proposal.draw(sizes[k], own)
-        values, entries = mode.density.draw_entries(points, own)
-        values = np.where(np.isfinite(values), values, -np.inf)
-        ratio = values - proposal.log_density(points) + mode.log_prior
-        return points, entries, ratio - math.log(sizes[k] / sizes.sum())
+        points.append(proposal.draw(sizes[k], rng))
+        share = math.log(sizes[k] / sizes.sum())
+        ratios.append(mode.log_prior - proposal.log_density(points[k]) - share)
+        work += [(k, part) for part in np.array_split(points[k], max(1, sizes[k] // CHUNK))]
+
+    def run(job: tuple[int, np.ndarray], own: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        return modes[job[0]].density.draw_entries(job[1], own)
 
     with ThreadPoolExecutor(THREADS) as pool:  # the loops let go of the interpreter
-        found = list(pool.map(run, range(len(modes)), rng.spawn(len(modes))))
-    points, entries, ratios = zip(*found, strict=True)
+        found = list(pool.map(run, work, rng.spawn(len(work))))
+    entries = []
+    for k in range(len(modes)):
+        own = [part for job, part in zip(work, found, strict=True) if job[0] == k]
+        values = np.concatenate([values for values, _ in own])
+        ratios[k] += np.where(np.isfinite(values), values, -np.inf)
+        entries.append(np.concatenate([drawn for _, drawn in own]))
     ratio = np.concatenate(ratios)
     weights, k_hat = smoothed(ratio)
     ess = float(1.0 / np.square(weights).sum())
     which = np.repeat(np.arange(len(modes)), sizes)
-    return Pool(modes, which, points, entries, weights, ratio, k_hat, ess, len(ratio))
+    return Pool(modes, which, tuple(points), tuple(entries), weights, ratio, k_hat, ess, len(ratio))

@@ -139,6 +139,8 @@ class PrimaryPosterior:
         self.m = cheap.centre.shape[1]
         most = EXPLORED_STUDENT if self.student else EXPLORED
         self.mixed = self.student and not self.m
+        # Where propagation starts from: what it found last, and the noise there.
+        self.sites, self.near = np.zeros((2, len(self.complete.y))), np.ones(self.n_sources)
         self.exploring = self.q + self.m <= most
         self.wide = Mixture(np.ones(1), self.layout.mean[None], np.diag(self.layout.sd)[None])
 
@@ -158,7 +160,8 @@ class PrimaryPosterior:
     def evaluate(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Log density given the complete rows, approximated, and its gradient at one point."""
         slope = np.empty(self.dims)
-        value = _evaluate(theta, self.layout, self.complete, self.middle, slope)
+        value = _evaluate(theta, self.layout, self.complete, self.middle, self.sites, slope)
+        self.near = self.noise(theta)[0]
         return float(value), slope
 
     def batch(self, theta: np.ndarray) -> np.ndarray:
@@ -178,6 +181,8 @@ class PrimaryPosterior:
         The rest is (coefficients, missing values, the draw of the cheaper targets it goes with).
         """
         exact = not self.student and not self.m
+        if self.mixed and not self.sites.any():
+            self.evaluate(np.median(theta, axis=0))
         return self._run(theta, rng, 1 if exact else REPEATS)
 
     def _run(
@@ -205,6 +210,8 @@ class PrimaryPosterior:
             tau,
             normal,
             uniform,
+            self.sites,
+            self.near,
             values,
         )
         free = self.rows.mean + tau * z[:, : self.q]
@@ -256,7 +263,12 @@ def _log_length(z: float, low: float, high: float) -> float:
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def _evaluate(
-    theta: np.ndarray, layout: Layout, rows: Rows, offset: np.ndarray, slope: np.ndarray
+    theta: np.ndarray,
+    layout: Layout,
+    rows: Rows,
+    offset: np.ndarray,
+    sites: np.ndarray,
+    slope: np.ndarray,
 ) -> float:
     """Approximation and its gradient, for complete rows."""
     q, n, first = len(rows.mean), len(rows.y), layout.first
@@ -269,7 +281,7 @@ def _evaluate(
     elif rows.alike:
         value = dual(rows, tau, sigma[0], z, empty, g_tau, g_sigma)
     elif nu > 0.0:
-        value = approximate(rows, tau, sigma[rows.source], nu, z, g_tau, g_noise)
+        value = approximate(rows, tau, sigma[rows.source], nu, sites, z, g_tau, g_noise)
     else:
         jacobian, root, found = workspace(q, n)
         by_row = sigma[rows.source]
@@ -320,6 +332,8 @@ def _evaluate_all(
     tau: np.ndarray,
     normal: np.ndarray,
     uniform: np.ndarray,
+    begin: np.ndarray,
+    near: np.ndarray,
     values: np.ndarray,
 ) -> None:
     """Approximations at many points, or estimates with draws where ``normal`` has any."""
@@ -339,10 +353,11 @@ def _evaluate_all(
             continue
         by_row, m, s = sigma[rows.source], centre[place[i]], spread[place[i]]
         if nu > 0.0 and len(m) == 0:
+            sites = begin * np.square(near / sigma)[rows.source]
             if normal.shape[1]:
-                value = estimate(rows, tau[i], by_row, nu, uniform[i], normal[i, 0], z[i])
+                value = estimate(rows, tau[i], by_row, nu, uniform[i], normal[i, 0], sites, z[i])
             else:
-                value = approximate(rows, tau[i], by_row, nu, z[i], nothing, nothing)
+                value = approximate(rows, tau[i], by_row, nu, sites, z[i], nothing, nothing)
             values[i] = prior + value
             continue
         values[i] = climb(rows, tau[i], by_row, nu, m, s, z[i], jacobian, root, found)

@@ -39,7 +39,7 @@ from claude_pymc.joint.tiles import (
 
 SWEEPS, STILL = 150, 1e-3  # sweeps over the rows; change of means, in sds, and of log variances
 KEPT = ((6, 0.3), (15, 0.5), (SWEEPS, 0.8))  # of the old sites in each sweep, until which one
-COARSE, FINE, NODES = 0.6, 0.2, 200  # steps in log lambda, and nodes
+COARSE, FINE, NODES = 0.6, 0.35, 200  # steps in log lambda, and nodes
 LEFT = 16.0  # of the fall of a density to the left, in nats
 LEAST = 1e-3  # share of the precision of a row that its cavity has at least
 SLOPE, TINY = 1e-4, 1e-200  # step in log nu; variance of a row that nothing moves
@@ -109,7 +109,8 @@ def propagate(
     """Log Z of complete rows, minus infinity where so many sweeps do not find it.
 
     ``jacobian`` (unknown, row) becomes J, ``root`` the factor of I + J T J', ``z`` its mean,
-    ``sites`` (2, row) t and b, ``cavity`` (2, row) means, less y, and variances.
+    ``sites`` (2, row) t and b, started from what they are; ``cavity`` (2, row) means, less y, and
+    variances.
     """
     n, size = len(rows.y), len(tau)
     y = rows.y - np.dot(rows.base, rows.mean)
@@ -121,9 +122,10 @@ def propagate(
         far = max(far, abs(y[i]) / math.hypot(sigma[i], rows.error[i]))
     rate, weight, _ = nodes(nu, far, COARSE)
     share, weighted, column = np.empty(len(rate)), np.zeros(jacobian.shape), np.empty(size)
-    mu, w, old, steps = np.empty(n), np.empty(n), np.zeros((2, n)), np.empty((2, n))
-    sites[:] = 0.0
     keep, value = 0.0, -np.inf
+    mu, w, old, steps = np.empty(n), np.empty(n), np.zeros((2, n)), np.empty((2, n))
+    for i in range(n):
+        keep = KEPT[0][1] if sites[0, i] != 0.0 else keep
     for sweep in range(sweeps + 1):
         for _ in range(12):  # towards the new sites, as far as what they give is a covariance
             for e in range(size):

@@ -32,7 +32,7 @@ from claude_pymc.tables.gram import triangle
 from claude_pymc.tables.kept import KeptRows
 from claude_pymc.tables.statistics import PatternStats
 
-SPAN = 1e-3  # of differences of the gradient
+SPAN = 0.02  # of differences of the gradient
 FLAT = 0.02  # slope at which an ascent has arrived; the density is flat to its square there
 NOISES = (0.01, 0.5)  # further starts, where no mode is near
 

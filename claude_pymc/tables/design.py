@@ -17,6 +17,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -247,7 +248,7 @@ class Design:
             chosen,
         )
 
-    @property
+    @cached_property
     def terms(self) -> tuple[str, ...]:
         """Names of the basis terms."""
         return self.basis.terms(self.descriptors)

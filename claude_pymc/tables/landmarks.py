@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -88,29 +88,33 @@ class Landmarks(Basis):
 
     def count(self, n_descriptors: int) -> int:
         """Count the terms of the other basis and the features."""
-        return self.basis.count(n_descriptors) + sum(self._sizes())
+        return self.basis.count(n_descriptors) + sum(self._sizes)
 
     def orders(self, n_descriptors: int) -> Orders:
         """Orders of the other basis; features use every descriptor."""
         refuse_many_terms(self.count(n_descriptors), n_descriptors, self.basis.kind)
-        features = tuple((FIRST + i,) * n_descriptors for i in range(sum(self._sizes())))
+        features = tuple((FIRST + i,) * n_descriptors for i in range(sum(self._sizes)))
         return (*self.basis.orders(n_descriptors), *features)
 
     def terms(self, descriptors: Sequence[str]) -> Names:
         """Names of the other basis, then "NAME[3]"."""
-        return (*self.basis.terms(descriptors), *self._features("{name}[{i}]"))
+        return (*self.basis.terms(descriptors), *self._features)
 
     def groups(self, descriptors: Sequence[str]) -> Names:
         """Name the groups of the other basis, then one for each kernel."""
-        return (*self.basis.groups(descriptors), *self._features(WORD + " {name}"))
+        return (*self.basis.groups(descriptors), *(f"{WORD} {name}" for name, _ in self._each))
 
-    def _features(self, pattern: str) -> Names:
-        return tuple(
-            pattern.format(name=name, i=i)
-            for (name, _), size in zip(self.kernels, self._sizes(), strict=True)
-            for i in range(size)
-        )
+    @cached_property
+    def _features(self) -> Names:
+        return tuple(f"{name}[{i}]" for name, i in self._each)
 
+    @property
+    def _each(self) -> list[tuple[str, int]]:
+        """Kernel of each feature, and its position there."""
+        sized = zip(self.kernels, self._sizes, strict=True)
+        return [(name, i) for (name, _), size in sized for i in range(size)]
+
+    @cached_property
     def _sizes(self) -> list[int]:
         """Count the features of each kernel."""
         return [len(_projection(self.landmarks, lengths)) for _, lengths in self.kernels]
@@ -118,17 +122,17 @@ class Landmarks(Basis):
     def kernel(self, descriptors: Sequence[str]) -> Kernel:
         """Lengths of the other basis; those of the features are fixed."""
         found = self.basis.kernel(descriptors)
-        rows = np.zeros((sum(self._sizes()), len(found.lengths)))
+        rows = np.zeros((sum(self._sizes), len(found.lengths)))
         half, frequency = (np.vstack([part, rows]) for part in (found.half, found.frequency))
         return found._replace(half=half, frequency=frequency)
 
     def expand(self, u: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Return phi (row, basis)."""
         at = len(self.basis.orders(u.shape[1]))
-        phi = np.empty((at + sum(self._sizes()), len(u))) if out is None else out
+        phi = np.empty((at + sum(self._sizes), len(u))) if out is None else out
         self.basis.expand(u, phi[:at])
         places = np.array(self.landmarks)
-        for (_, lengths), size in zip(self.kernels, self._sizes(), strict=True):
+        for (_, lengths), size in zip(self.kernels, self._sizes, strict=True):
             near = squared_exponential(places / lengths, u / np.array(lengths))
             np.dot(_projection(self.landmarks, lengths), near, out=phi[at : at + size])
             at += size
