@@ -36,7 +36,6 @@ from claude_pymc.joint.tiles import (
     solve_transposed,
 )
 
-FEW = 1  # sweeps that a proposal needs
 JITTER = 1e-10  # of the prior variance of a row
 
 
@@ -47,22 +46,23 @@ def approximate(
     sigma: np.ndarray,
     nu: float,
     sites: np.ndarray,
+    cavity: np.ndarray,
     z: np.ndarray,
     g_tau: np.ndarray,
     g_noise: np.ndarray,
 ) -> float:
     """Log p(y | theta) of complete rows by expectation propagation; z becomes the mean.
 
-    ``sites`` (2, row) are started from, and found; zero if there are none. Where ``g_tau``
-    (coefficient) has any, it and ``g_noise`` (row + 1) get the slopes in log tau, and in log sigma
-    by row and log nu.
+    ``sites`` (2, row) are started from, and found with the ``cavity`` (2, row); zero if there are
+    none. Where ``g_tau`` (coefficient) has any, it and ``g_noise`` (row + 1) get the slopes in
+    log tau, and in log sigma by row and log nu.
     """
     n, q = len(rows.y), len(tau)
     few = n < q
     near, ones = shortened(rows, tau) if few else (rows, tau)
     size = len(ones)
     jacobian, root, _ = workspace(size, n)
-    cavity, found = np.empty((2, n)), np.empty(size)
+    found = np.empty(size)
     value = propagate(near, ones, sigma, nu, SWEEPS, jacobian, root, found, sites, cavity)
     if not value > -np.inf:
         sites[:] = 0.0
@@ -83,30 +83,32 @@ def estimate(
     tau: np.ndarray,
     sigma: np.ndarray,
     nu: float,
+    cavity: np.ndarray,
     uniform: np.ndarray,
     normal: np.ndarray,
-    sites: np.ndarray,
     z: np.ndarray,
 ) -> float:
     """Unbiased estimate of log p(y | theta) for complete rows; z becomes a draw given theta.
 
-    ``uniform`` (draw, row + 1) has uniform numbers, of which the first of all chooses the draw that
-    is returned; ``normal`` (coefficient + row) normal ones. ``sites`` (2, row) are started from.
+    ``cavity`` (2, row) is that of a theta not far away. ``uniform`` (draw, row + 1) has uniform
+    numbers, of which the first of all chooses the draw that is returned; ``normal`` (coefficient +
+    row) normal ones.
     """
     n, q, draws = len(rows.y), len(tau), len(uniform)
     few = n < q
-    near, ones = shortened(rows, tau) if few else (rows, tau)
-    size = len(ones)
+    size = n if few else q
     jacobian, root, _ = workspace(size, n)
-    cavity, found = np.ones((2, n)), np.empty(size)
-    propagate(near, ones, sigma, nu, FEW, jacobian, root, found, sites, cavity)
-    y = near.y - np.dot(near.base, near.mean)
+    scaled, found = rows.base * tau, np.empty(size)
+    if few:
+        given = np.dot(scaled, scaled.T)
+    else:
+        given = jacobian
+        given[:q] = scaled.T
+    y = rows.y - np.dot(rows.base, rows.mean)
     spreads, values = np.empty((draws, n)), np.empty(draws)
     draw_rates(rows, sigma, nu, cavity, uniform[:, 1:], spreads, values)
-    scaled = rows.base * tau
-    kernel = np.dot(scaled, scaled.T) if few else jacobian
     for d in range(draws):
-        values[d] += _integrated(y, spreads[d], kernel, few, root, found)
+        values[d] += _integrated(y, spreads[d], given, few, root, found)
     top = values.max()
     if not top > -np.inf:
         return -np.inf
@@ -119,11 +121,11 @@ def estimate(
     spread = spreads[chosen]
     if few:  # Matheron's rule
         y -= np.dot(scaled, normal[:q]) + np.sqrt(spread) * normal[q:]
-        _integrated(y, spread, kernel, few, root, found)
+        _integrated(y, spread, given, few, root, found)
         solve_transposed(root, found)
         z[:] = normal[:q] + np.dot(scaled.T, found)
     else:
-        _integrated(y, spread, kernel, few, root, found)
+        _integrated(y, spread, given, few, root, found)
         found += normal[:q]
         solve_transposed(root, found)
         z[:] = found

@@ -42,6 +42,8 @@ from claude_pymc.tables.kept import KeptRows
 
 # Draws behind each estimate where noise is not normal.
 REPEATS = 4
+# Of the means and variances of cavities, for draws at points not far away.
+WIDER = np.array([[1.0], [1.5]])
 SCALES = ("low", "high", "offset", "weight", "half", "frequency")
 LEAST = -80.0  # log prior sd
 # Unknowns up to which walkers are affordable: each step climbs to a mode where noise is not normal.
@@ -139,8 +141,8 @@ class PrimaryPosterior:
         self.m = cheap.centre.shape[1]
         most = EXPLORED_STUDENT if self.student else EXPLORED
         self.mixed = self.student and not self.m
-        # Where propagation starts from: what it found last, and the noise there.
-        self.sites, self.near = np.zeros((2, len(self.complete.y))), np.ones(self.n_sources)
+        # What propagation found last, to start from: sites, cavities.
+        self.sites, self.cavity = np.zeros((2, 2, len(self.complete.y)))
         self.exploring = self.q + self.m <= most
         self.wide = Mixture(np.ones(1), self.layout.mean[None], np.diag(self.layout.sd)[None])
 
@@ -160,8 +162,9 @@ class PrimaryPosterior:
     def evaluate(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Log density given the complete rows, approximated, and its gradient at one point."""
         slope = np.empty(self.dims)
-        value = _evaluate(theta, self.layout, self.complete, self.middle, self.sites, slope)
-        self.near = self.noise(theta)[0]
+        value = _evaluate(
+            theta, self.layout, self.complete, self.middle, self.sites, self.cavity, slope
+        )
         return float(value), slope
 
     def batch(self, theta: np.ndarray) -> np.ndarray:
@@ -210,8 +213,7 @@ class PrimaryPosterior:
             tau,
             normal,
             uniform,
-            self.sites,
-            self.near,
+            self.cavity * WIDER if self.sites.any() else np.ones_like(self.cavity),
             values,
         )
         free = self.rows.mean + tau * z[:, : self.q]
@@ -268,6 +270,7 @@ def _evaluate(
     rows: Rows,
     offset: np.ndarray,
     sites: np.ndarray,
+    cavity: np.ndarray,
     slope: np.ndarray,
 ) -> float:
     """Approximation and its gradient, for complete rows."""
@@ -281,7 +284,8 @@ def _evaluate(
     elif rows.alike:
         value = dual(rows, tau, sigma[0], z, empty, g_tau, g_sigma)
     elif nu > 0.0:
-        value = approximate(rows, tau, sigma[rows.source], nu, sites, z, g_tau, g_noise)
+        by_row = sigma[rows.source]
+        value = approximate(rows, tau, by_row, nu, sites, cavity, z, g_tau, g_noise)
     else:
         jacobian, root, found = workspace(q, n)
         by_row = sigma[rows.source]
@@ -332,8 +336,7 @@ def _evaluate_all(
     tau: np.ndarray,
     normal: np.ndarray,
     uniform: np.ndarray,
-    begin: np.ndarray,
-    near: np.ndarray,
+    cavity: np.ndarray,
     values: np.ndarray,
 ) -> None:
     """Approximations at many points, or estimates with draws where ``normal`` has any."""
@@ -353,11 +356,13 @@ def _evaluate_all(
             continue
         by_row, m, s = sigma[rows.source], centre[place[i]], spread[place[i]]
         if nu > 0.0 and len(m) == 0:
-            sites = begin * np.square(near / sigma)[rows.source]
             if normal.shape[1]:
-                value = estimate(rows, tau[i], by_row, nu, uniform[i], normal[i, 0], sites, z[i])
+                value = estimate(rows, tau[i], by_row, nu, cavity, uniform[i], normal[i, 0], z[i])
             else:
-                value = approximate(rows, tau[i], by_row, nu, sites, z[i], nothing, nothing)
+                own = np.zeros((2, 2, len(rows.y)))
+                value = approximate(
+                    rows, tau[i], by_row, nu, own[0], own[1], z[i], nothing, nothing
+                )
             values[i] = prior + value
             continue
         values[i] = climb(rows, tau[i], by_row, nu, m, s, z[i], jacobian, root, found)
