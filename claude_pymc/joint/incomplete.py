@@ -7,11 +7,11 @@ cheaper target's own coefficients are moved then by their regression on u (Mathe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import cho_solve, solve_triangular
 
 from claude_pymc.joint.linked import LinkedPosterior
 from claude_pymc.joint.pool import Pool, pooled
@@ -22,7 +22,7 @@ from claude_pymc.joint.stages import Mode
 from claude_pymc.tables.kept import KeptRows
 from claude_pymc.tables.statistics import PatternStats
 
-MOST, TRIED = 200, 800  # draws of the cheaper target, and of a set
+MOST, TRIED = 200, 300  # draws of the cheaper target, and of a set
 
 
 class Conditional(NamedTuple):
@@ -66,10 +66,16 @@ class Incomplete:
         self.which, self.at = pool.resample(min(number, MOST), rng)
         draws, m = len(self.which), len(self.phi)
         centre, spread = np.empty((draws, m)), np.empty((draws, m, m))
-        for g, phi, found in self._each(np.arange(draws)):
-            half = np.linalg.solve(found.root, (phi * found.tau).T)
-            centre[g] = phi @ (found.tau * found.mean)
+        self.sigma, self.carried = np.empty(draws), []
+        for g in range(draws):
+            terms, found = self._conditional(g)
+            scaled = (self.phi[:, terms] * found.tau).T
+            half = solve_triangular(found.root, scaled, lower=True, check_finite=False)
+            centre[g] = found.mean @ scaled
             spread[g] = half.T @ half + found.sigma**2 * np.eye(m)
+            self.sigma[g] = found.sigma
+            back = solve_triangular(found.root, half, lower=True, trans=1, check_finite=False)
+            self.carried.append((terms, found.tau[:, None] * back))
         self.spread = spread
         latent = np.where(lacks, np.cumsum(lacks).reshape(lacks.shape) - 1, -1)
         self.cheap = Cheap(np.zeros((1, 0)), centre, np.linalg.cholesky(spread), latent)
@@ -86,16 +92,17 @@ class Incomplete:
         have = np.isfinite(self.kept.y).all(axis=1)
         complete = KeptRows(**{name: a[have] for name, a in self.kept.arrays().items()})
         before = LinkedPosterior(mode.spec, complete, Cheap.nothing(own, len(complete), 1))
-        found = pooled([mode], TRIED // 2, rng, lambda name: None)
-        points = every.coordinates(found.points[0], found.entries[0][:, : every.linked])
-        weights = found.weights
+        found = pooled([mode], TRIED, rng, lambda name: None)
+        _, place = found.resample(TRIED, rng)
+        points = every.coordinates(
+            found.points[0][place], found.entries[0][place][:, : every.linked]
+        )
         more = every.batch(points) - before.batch(points)
-        mean = weights @ points
+        mean = points.mean(axis=0)
         apart = points - mean
-        cov = (apart * weights[:, None]).T @ apart
-        share = (weights * (more - weights @ more)) @ apart
-        slope = np.linalg.solve(cov, share)
-        gained = weights @ more + 0.5 * slope @ cov @ slope
+        cov = apart.T @ apart / TRIED
+        slope = np.linalg.solve(cov, apart.T @ (more - more.mean()) / TRIED)
+        gained = more.mean() + 0.5 * slope @ cov @ slope
         root = np.linalg.cholesky(cov)
         value = mode.log_evidence + float(gained)
         theta = mean + cov @ slope
@@ -121,29 +128,26 @@ class Incomplete:
             Its coefficients, given all rows.
         """
         free = np.zeros((len(g), len(self.place)))
-        for i, phi, found in self._each(g):
-            terms = self._terms(self.pool.modes[self.which[g[i]]])
-            begin = self.pool.entries[self.which[g[i]]][self.at[g[i]]][: len(terms)]
-            own = phi @ begin + found.sigma * rng.standard_normal(len(phi))
-            pull = np.linalg.solve(self.spread[g[i]], values[i] - own)
-            moved = np.linalg.solve(found.root, found.tau * (phi.T @ pull))
-            free[i, terms] = begin + found.tau * np.linalg.solve(found.root.T, moved)
+        for i, draw in enumerate(g):
+            terms, carried = self.carried[draw]
+            begin = self.pool.entries[self.which[draw]][self.at[draw]][: len(terms)]
+            noise = self.sigma[draw] * rng.standard_normal(len(self.phi))
+            apart = values[i] - self.phi[:, terms] @ begin - noise
+            free[i, terms] = begin + carried @ np.linalg.solve(self.spread[draw], apart)
         return self.which[g], self.at[g], free
 
-    def _each(self, draws: np.ndarray) -> Iterator[tuple[int, np.ndarray, Conditional]]:
-        """Yield position, terms of the rows, and posterior of the coefficients of each draw."""
-        for i, g in enumerate(draws):
-            mode = self.pool.modes[self.which[g]]
-            density = mode.density
-            assert isinstance(density, PrimaryPosterior)
-            theta = self.pool.points[self.which[g]][self.at[g]]
-            tau = np.exp(density.scales.log_sd(theta[density.n_sources :]))
-            sigma = float(density.noise(theta)[0][0])
-            base = density.rows.base * (tau / sigma)
-            root = np.linalg.cholesky(np.eye(len(tau)) + base.T @ base)
-            mean = np.linalg.solve(root, base.T @ (density.rows.y / sigma))
-            mean = np.linalg.solve(root.T, mean)
-            yield i, self.phi[:, self._terms(mode)], Conditional(mean, root, tau, sigma)
+    def _conditional(self, g: int) -> tuple[list[int], Conditional]:
+        """Terms of a draw's set, and the posterior of their coefficients."""
+        mode = self.pool.modes[self.which[g]]
+        density = mode.density
+        assert isinstance(density, PrimaryPosterior)
+        theta = self.pool.points[self.which[g]][self.at[g]]
+        tau = np.exp(density.scales.log_sd(theta[density.n_sources :]))
+        sigma, rows = float(density.noise(theta)[0][0]), density.rows
+        gram = rows.gram if len(rows.gram) else rows.base.T @ rows.base
+        root = np.linalg.cholesky(np.eye(len(tau)) + gram * np.outer(tau, tau) / sigma**2)
+        mean = cho_solve((root, True), tau * (rows.base.T @ rows.y) / sigma**2, check_finite=False)
+        return self._terms(mode), Conditional(mean, root, tau, sigma)
 
     def _terms(self, mode: Mode) -> list[int]:
         return [self.place[term] for term in mode.spec.design.corrections[-1]]

@@ -26,7 +26,7 @@ from claude_pymc.joint.stages import Mode
 WINDOW, MOST_SETS = 5.0, 8  # nats below the best set, and number of sets, that are drawn from
 FIRST, LEAST = 400, 60  # draws of the first round, and of each set
 WIDE, POOR, ROUNDS, MOST = 0.05, 0.05, 3, 25
-ENOUGH = 0.85  # effective draws of those wanted
+LAST, ENOUGH, SHAKY = 3, 0.85, 0.6  # rounds, effective draws of those wanted, k-hat
 THREADS, CHUNK = 2, 100
 
 
@@ -123,16 +123,43 @@ def pooled(
         shares = 0.5 * (shares + found.probability)
         found = _drawn(kept, mixtures, shares, (2 + number) * FIRST, rng)
         count += found.evaluations
-    for _ in range(2):
+    last: Pool | None = None
+    for _ in range(LAST):
         share = found.ess / len(found.weights)
-        size = int(np.clip(math.ceil(1.2 * wanted / share), 200, MOST * wanted + 200))
+        have = 0.0 if last is None else last.ess
+        size = math.ceil(1.2 * (wanted - have) / share)
+        size = int(np.clip(size, 200, MOST * wanted + 200))
         stage(f"last {size} draws")
         found = _drawn(kept, mixtures, shares, size, rng)
         count += found.evaluations
+        found = last = found if last is None else _joined(last, found)
         if found.k_hat < K_HAT and found.ess > ENOUGH * wanted:
             break
-        mixtures = _fitted(found, mixtures)
+        if found.k_hat > SHAKY:  # from now on by a mixture that these draws give
+            mixtures, last = _fitted(found, mixtures), None
     return replace(found, evaluations=count)
+
+
+def _joined(one: Pool, other: Pool) -> Pool:
+    """Both samples as one from the mixture of what they came from.
+
+    Shares of the sets are equal but for rounding, so that weights are those of the parts.
+    """
+    sets = range(len(one.modes))
+    total = len(one.ratio) + len(other.ratio)
+    points, entries, ratios = [], [], []
+    for k in sets:
+        parts = [pool.ratio[pool.which == k] for pool in (one, other)]
+        # Each part has log(own draws / own total) subtracted already; now that of both together.
+        own = [
+            math.log(len(p) / len(pool.ratio)) for p, pool in zip(parts, (one, other), strict=True)
+        ]
+        both = math.log(sum(map(len, parts)) / total)
+        ratios.append(np.concatenate([p + o - both for p, o in zip(parts, own, strict=True)]))
+        points.append(np.concatenate([one.points[k], other.points[k]]))
+        entries.append(np.concatenate([one.entries[k], other.entries[k]]))
+    which = np.repeat(np.arange(len(one.modes)), [len(r) for r in ratios])
+    return _weighed(one.modes, which, tuple(points), tuple(entries), np.concatenate(ratios))
 
 
 def near_best(
@@ -185,8 +212,18 @@ def _drawn(
         values = np.concatenate([values for values, _ in own])
         ratios[k] += np.where(np.isfinite(values), values, -np.inf)
         entries.append(np.concatenate([drawn for _, drawn in own]))
-    ratio = np.concatenate(ratios)
+    which = np.repeat(np.arange(len(modes)), sizes)
+    return _weighed(modes, which, tuple(points), tuple(entries), np.concatenate(ratios))
+
+
+def _weighed(
+    modes: tuple[Mode, ...],
+    which: np.ndarray,
+    points: tuple[np.ndarray, ...],
+    entries: tuple[np.ndarray, ...],
+    ratio: np.ndarray,
+) -> Pool:
+    """Pool of draws with their log weights."""
     weights, k_hat = smoothed(ratio)
     ess = float(1.0 / np.square(weights).sum())
-    which = np.repeat(np.arange(len(modes)), sizes)
-    return Pool(modes, which, tuple(points), tuple(entries), weights, ratio, k_hat, ess, len(ratio))
+    return Pool(modes, which, points, entries, weights, ratio, k_hat, ess, len(ratio))

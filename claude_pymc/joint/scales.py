@@ -114,6 +114,10 @@ def scales_of(spec: JointGaussian) -> Scales | None:
     place = {pair: i for i, pair in enumerate(lengths)}
     offset, weight = np.zeros(n), np.zeros((n, len(groups)))
     half, frequency = np.zeros((n, len(lengths))), np.zeros((n, len(lengths)))
+    begin = 0.25 * math.log(2 * math.pi) * kernel.half.sum(axis=1)
+    used: dict[int, list[int]] = {}
+    for b, i in zip(*kernel.half.nonzero(), strict=True):
+        used.setdefault(int(b), []).append(int(i))
     for e, (j, b) in enumerate(spec.columns.entries):
         if names[b] == "constant":
             offset[e] = math.log(prior.constant_sd)
@@ -122,12 +126,12 @@ def scales_of(spec: JointGaussian) -> Scales | None:
         weight[e, position[owner, names[b]]] = 1.0
         if owner != j:
             weight[e, position[j, "ratio"]] = 1.0
-        for at, name in enumerate(kernel.lengths):
-            length = place.get((owner, name))
+        for at in used.get(b, ()):
+            length = place.get((owner, kernel.lengths[at]))
             if length is not None:
                 half[e, length] = kernel.half[b, at]
                 frequency[e, length] = kernel.frequency[b, at]
-        offset[e] += 0.25 * math.log(2 * math.pi) * kernel.half[b].sum()
+        offset[e] += begin[b]
     medians = {"ratio": prior.ratio, VARYING: prior.varying}
     usual = {False: (prior.scale, prior.scale_log_sd), True: prior.of_corrections}
     mean = np.log([medians.get(g, usual[j > 0][0]) for j, g in groups])

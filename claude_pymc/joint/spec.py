@@ -149,7 +149,7 @@ class JointGaussian:
         entries += tuple((n + j, 0) for j, row in enumerate(active) if 0 in row)
         return Columns(design.descriptors + design.targets, design.terms[:1], tuple(links), entries)
 
-    @property
+    @cached_property
     def links(self) -> tuple[tuple[int, int, float], ...]:
         """Linkages between targets (target, cheaper target, prior mean), row by row.
 
@@ -162,7 +162,7 @@ class JointGaussian:
             found += [(j, k, float(bool(same) and k == same[-1])) for k in range(j)]
         return tuple(found)
 
-    @property
+    @cached_property
     def groups(self) -> tuple[tuple[int, str], ...]:
         """Groups of terms by target, (target, group): `ShrinkagePrior` learns a scale for each.
 
@@ -179,18 +179,20 @@ class JointGaussian:
             found = list(dict.fromkeys(tied))
         return tuple(found + varying)
 
-    @property
+    @cached_property
     def lengths(self) -> tuple[tuple[int, str], ...]:
         """Lengths of kernels by target, (target, name), that `ShrinkagePrior` learns."""
         names = self.design.basis.kernel(self.design.descriptors)
         groups = self.design.basis.groups(self.design.descriptors)
         learned = set(self.groups)
+        used: dict[int, list[str]] = {}
+        for b, i in zip(*names.half.nonzero(), strict=True):
+            used.setdefault(int(b), []).append(names.lengths[i])
         found = {
-            (j, name): None
+            (j, name)
             for j, b in self.columns.entries
             if (j, groups[b]) in learned
-            for name, used in zip(names.lengths, names.half[b], strict=True)
-            if used
+            for name in used.get(b, ())
         }
         return tuple(sorted(found, key=lambda pair: (pair[0], names.lengths.index(pair[1]))))
 

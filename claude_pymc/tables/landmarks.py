@@ -102,13 +102,17 @@ class Landmarks(Basis):
 
     def groups(self, descriptors: Sequence[str]) -> Names:
         """Name the groups of the other basis, then one for each kernel."""
-        return (*self.basis.groups(descriptors), *(f"{WORD} {name}" for name, _ in self._each))
+        return (*self.basis.groups(descriptors), *self._groups)
 
     @cached_property
     def _features(self) -> Names:
         return tuple(f"{name}[{i}]" for name, i in self._each)
 
-    @property
+    @cached_property
+    def _groups(self) -> Names:
+        return tuple(f"{WORD} {name}" for name, _ in self._each)
+
+    @cached_property
     def _each(self) -> list[tuple[str, int]]:
         """Kernel of each feature, and its position there."""
         sized = zip(self.kernels, self._sizes, strict=True)
