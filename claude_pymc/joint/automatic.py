@@ -22,7 +22,10 @@ from claude_pymc.joint.priors import ShrinkagePrior
 from claude_pymc.joint.progress import shown
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.joint.stages import Explored, Given, Mode
+from claude_pymc.tables.categories import Category, numbers_first
 from claude_pymc.tables.design import Design
+from claude_pymc.tables.expansion import Basis
+from claude_pymc.tables.indicators import Indicated
 from claude_pymc.tables.kept import KeptRows
 from claude_pymc.tables.landmarks import WORD, Landmarks
 from claude_pymc.tables.smooth import HSGP
@@ -32,6 +35,7 @@ from claude_pymc.tables.table import Table
 ORDER, BOUNDARY = 20, 1.6
 FACTORS = (0.7, 1.0, 1.5)  # of the lengths of a kernel over all descriptors
 MOST_LANDMARKS, LEAST_SHARED = 200, 20  # places, and rows with both targets that have own lengths
+LEAST = 5  # rows of which some may be far
 # Corrections are a small part of what a target varies by, a simulation carries over by about one,
 # and experiments scatter by some percent or tens of them.
 PRIOR = ShrinkagePrior(
@@ -108,63 +112,94 @@ def fit(
     True
     """
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
-    rng = np.random.default_rng([seed, 3])
     scaling: dict[str, Any] = {"transforms": transforms, "quantities": quantities, "bounds": bounds}
-    several = len(table.descriptors) > 1
+    rows = table.rows(np.isfinite(table.y).any(axis=1))
+    several = len(numbers_of(table)) > 1
     inner = HSGP(order=ORDER, boundary=BOUNDARY, lengths="each", products=several)
     with shown("fit", progress=progress) as stage:
-        stage("lengths")
-        plain = Design.from_table(table, inner, **scaling)
-        basis = landmarks_for(table, plain, rng)
-        design = Design.from_table(
-            table, basis, {target: ["all"] for target in table.targets}, **scaling
-        )
-        rows = table.rows(np.isfinite(table.y).any(axis=1))
-        spec = JointGaussian(design, prior, varying=("linear",) if len(table.targets) > 1 else ())
-        stage("structures")
-        with ThreadPoolExecutor(THREADS) as pool:  # the densities let go of the interpreter
-            found = list(pool.map(lambda given: Explored(given).run(), offered(spec, rows)))
-        modes = [list(near_best(each)) for each in found]
-        small = reduced(spec, modes)
-        modes = [
-            [rebuilt(mode, given) for mode in found]
-            for found, given in zip(modes, offered(small, rows), strict=True)
-        ]
-        stats = PatternStats.from_table(rows, small.design, rows=True)
+        if linked(table.y):
+            plain = Design.from_table(table, inner, **scaling)
+            stage("lengths")
+            basis = landmarks_for(table, plain, inner, np.random.default_rng([seed, 3]))
+            every = {target: ["all"] for target in table.targets}
+            design = Design.from_table(table, basis, every, **scaling)
+            stage("structures")
+            spec, modes = structured(design, prior, rows)
+        else:
+            design = Design.from_table(table, inner, "auto", **scaling)
+            spec, modes = JointGaussian(design, prior), None
+        stats = PatternStats.from_table(rows, spec.design, rows=modes is not None)
         tree, _ = draw_averaged(
-            small, stats, draws=draws, chains=chains, seed=seed, stage=stage, modes=modes
+            spec, stats, draws=draws, chains=chains, seed=seed, stage=stage, modes=modes
         )
     failed = [str(check) for check in convergence(tree) if not check.passed]
     if failed:
         warnings.warn("\n".join(failed), PosteriorWarning, stacklevel=2)
-    return JointPosterior(tree, small)
+    return JointPosterior(tree, spec)
 
 
-def landmarks_for(table: Table, design: Design, rng: np.random.Generator) -> Landmarks:
+def numbers_of(table: Table) -> list[str]:
+    """Names of the descriptors that are numbers."""
+    return [name for name in table.descriptors if not isinstance(name, Category)]
+
+
+def linked(y: np.ndarray) -> bool:
+    """Say whether rows (row, target) show what targets add to the cheaper ones.
+
+    They do where each row of a target has them, or at least half of the rows of a pair's second
+    target. Else all targets are fitted together, with a linkage that does not vary.
+    """
+    present = np.isfinite(y)
+    lacks = [present[:, j] & ~present[:, :j].all(axis=1) for j in range(1, y.shape[1])]
+    if not any(lacking.any() for lacking in lacks):
+        return True
+    return y.shape[1] == 2 and bool(lacks[0].sum() <= 0.5 * present[:, 1].sum())
+
+
+def structured(
+    design: Design, prior: ShrinkagePrior, rows: Table
+) -> tuple[JointGaussian, list[list[Mode]]]:
+    """Compare the structures of each target; a specification with the terms that these need."""
+    varying = ("linear",) if len(design.targets) > 1 else ()
+    spec = JointGaussian(design, prior, varying=varying)
+    with ThreadPoolExecutor(THREADS) as pool:  # the densities let go of the interpreter
+        found = list(pool.map(lambda given: Explored(given).run(), offered(spec, rows)))
+    modes = [list(near_best(each)) for each in found]
+    small = reduced(spec, modes)
+    again = zip(modes, offered(small, rows), strict=True)
+    return small, [[rebuilt(mode, given) for mode in each] for each, given in again]
+
+
+def landmarks_for(
+    table: Table, design: Design, inner: HSGP, rng: np.random.Generator
+) -> HSGP | Landmarks:
     """Landmarks at the rows, and lengths of the first target and of what others add to it."""
-    u, y = scaled(table.x, design), design.to_model(table.y)
+    u, y = scaled(table, design), design.to_model(table.y)
     kernels = []
     for j, target in enumerate(design.targets):
         have = np.isfinite(y[:, max(j - 1, 0) : j + 1]).all(axis=1)
-        if j and have.sum() < LEAST_SHARED:
+        if not u.shape[1] or have.sum() < (LEAST_SHARED if j else 2):
             continue
         values = y[have, j] - (y[have, j - 1] if j else 0.0)
         found = np.array(lengths_of(u[have], values, rng))
         kernels += [(f"{target} x{f:g}", tuple(map(float, f * found))) for f in FACTORS]
+    if not kernels:
+        return inner
     places = np.unique(u, axis=0)
     if len(places) > MOST_LANDMARKS:
         places = spread_out(places, MOST_LANDMARKS, rng)
     return Landmarks(
-        basis=design.basis,
+        basis=inner,
         landmarks=tuple(tuple(map(float, place)) for place in places),
         kernels=tuple(kernels),
     )
 
 
-def scaled(x: np.ndarray, design: Design) -> np.ndarray:
-    """Descriptors with their bounds at -1 and 1."""
-    low, high = np.array(design.bounds).T
-    return np.asarray(-1.0 + 2.0 * (x - low) / (high - low))
+def scaled(table: Table, design: Design) -> np.ndarray:
+    """Descriptors that are numbers, with their bounds at -1 and 1."""
+    _, x = numbers_first(table.descriptors, table.x)
+    low, high = np.array(design.bounds).reshape(-1, 2).T
+    return np.asarray(-1.0 + 2.0 * (x[:, : len(low)] - low) / (high - low))
 
 
 def spread_out(places: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
@@ -176,7 +211,8 @@ def spread_out(places: np.ndarray, number: int, rng: np.random.Generator) -> np.
 
 def offered(spec: JointGaussian, table: Table) -> list[Given]:
     """Offer each target what it may depend on, given the cheaper ones in its rows."""
-    design, (x, y) = spec.design, (table.x, table.y)
+    design, y = spec.design, table.y
+    _, x = numbers_first(table.descriptors, table.x)
     phi, values = design.phi(x), design.to_model(y)
     primary = np.isfinite(y[:, -1])
     nested = bool(np.isfinite(y[primary]).all())
@@ -186,7 +222,7 @@ def offered(spec: JointGaussian, table: Table) -> list[Given]:
         n = int(have.sum())
         rows = KeptRows(phi[have], values[have][:, : j + 1], np.full(n, np.nan), np.full(n, ""))
         last = j == len(design.targets) - 1
-        noises = ("normal", "student") if last and nested else ("normal",)
+        noises = ("normal", "student") if last and nested and n >= LEAST else ("normal",)
         found.append(Given(spec, rows, j, noises=noises))
     return found
 
@@ -200,17 +236,24 @@ def rebuilt(mode: Mode, given: Given) -> Mode:
 
 def reduced(spec: JointGaussian, modes: list[list[Mode]]) -> JointGaussian:
     """Specification without the terms that no set has."""
-    design, basis = spec.design, spec.design.basis
-    assert isinstance(basis, Landmarks) and isinstance(basis.basis, HSGP)
+    design = spec.design
+    text = design.basis if isinstance(design.basis, Indicated) else None
+    basis = design.basis if text is None else text.basis
+    if not isinstance(basis, Landmarks):
+        return spec
+    assert isinstance(basis.basis, HSGP)
+    numbers = design.descriptors[: len(design.descriptors) - len(design.categories)]
     sets = [{t for mode in found for t in mode.spec.design.corrections[-1]} for found in modes]
     used = set().union(*sets, spec.varying, {"1"})
-    keep = [term in used for term in design.terms]
-    groups = set(itertools.compress(design.basis.groups(design.descriptors), keep))
-    inner = itertools.compress(basis.basis.orders(len(design.descriptors)), keep)
-    less: HSGP | Landmarks = replace(basis.basis, exponents=tuple(inner))
+    keep = [term in used for term in basis.terms(numbers)]
+    groups = set(itertools.compress(basis.groups(numbers), keep))
+    inner = itertools.compress(basis.basis.orders(len(numbers)), keep)
+    less: Basis = replace(basis.basis, exponents=tuple(inner))
     kernels = tuple(kernel for kernel in basis.kernels if f"{WORD} {kernel[0]}" in groups)
     if kernels:
         less = replace(basis, basis=less, kernels=kernels)
+    if text is not None:
+        less = replace(text, basis=less)
     terms = less.terms(design.descriptors)
     corrections = tuple(tuple(t for t in terms if t in s) for s in sets)
     noise = "student" if any(m.choice.each[0].noise == "student" for m in modes[-1]) else "normal"

@@ -26,7 +26,7 @@ from claude_pymc.joint.stages import Mode
 WINDOW, MOST_SETS = 5.0, 8  # nats below the best set, and number of sets, that are drawn from
 FIRST, LEAST = 400, 60  # draws of the first round, and of each set
 WIDE, POOR, ROUNDS, MOST = 0.05, 0.05, 3, 25
-LAST, ENOUGH, SHAKY = 3, 0.85, 0.6  # rounds, effective draws of those wanted, k-hat
+LAST, ENOUGH = 4, 0.85  # rounds, and effective draws of those wanted
 THREADS, CHUNK = 2, 100
 
 
@@ -135,7 +135,7 @@ def pooled(
         found = last = found if last is None else _joined(last, found)
         if found.k_hat < K_HAT and found.ess > ENOUGH * wanted:
             break
-        if found.k_hat > SHAKY:  # from now on by a mixture that these draws give
+        if found.k_hat > K_HAT:  # from now on by a mixture that these draws give
             mixtures, last = _fitted(found, mixtures), None
     return replace(found, evaluations=count)
 
@@ -179,7 +179,8 @@ def _fitted(found: Pool, mixtures: list[Mixture]) -> list[Mixture]:
             continue
         weights = weights / weights.sum()
         more = mixture.extended(found.points[k], weights) if len(mixture.shares) < 3 else mixture
-        fitted.append(more.fitted(found.points[k], weights))
+        # What it was stays a half of it: a fit to few effective draws may be too narrow.
+        fitted.append(mixture.joined(more.fitted(found.points[k], weights), 0.5))
     return fitted
 
 
