@@ -65,7 +65,7 @@ def test_text_may_stand_among_the_descriptors(rows):
             "exp": rows.y[:, 1] + 0.4 * (np.arange(40) % 2),
         }
     )
-    table = cp.Table.from_frame(frame, ["route", "a", "b"], ["sim", "exp"])
+    table = cp.Table.from_frame(frame, ["route", "a", "b"], ["sim", "exp"], categories=["route"])
     post = cp.fit(table, seed=0)
     asked = frame[["route", "a", "b"]].iloc[[30, 31]].copy()
     asked[["a", "b"]] = 0.2

@@ -80,12 +80,12 @@ def rows_of(spec: JointGaussian, kept: KeptRows, cheap: Cheap, more: float) -> R
     mean = np.zeros(base.shape[1])
     mean[: len(links)] = [value for _, value in links]
     place = {name: i for i, name in enumerate(spec.sources)}
-    base, y = np.ascontiguousarray(base), np.ascontiguousarray(kept.y[:, last])
+    base, y = np.ascontiguousarray(base), np.array(kept.y[:, last])  # kept ones are read-only
     alike = spec.noise == "normal" and not (spec.errors or spec.sources or len(incomplete))
     return Rows(
         base,
         y,
-        np.ascontiguousarray(kept.sigma) if spec.errors else np.zeros(n),
+        np.array(kept.sigma) if spec.errors else np.zeros(n),
         np.array([place.get(str(s), 0) for s in kept.source], dtype=np.int64),
         mean,
         incomplete.astype(np.int64),
