@@ -137,6 +137,8 @@ def test_other_text_is_refused(text):
     ],
 )
 def test_priors_need_positive_numbers(prior, name, value):
+    if value is None and getattr(prior(), name) is None:
+        pytest.skip("none means that of the other targets")
     with pytest.raises(SpecError, match=rf"a positive number for {name}\n"):
         prior(**{name: value})
 
