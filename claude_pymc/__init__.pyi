@@ -16,6 +16,7 @@ from claude_pymc.errors import SpecError as SpecError
 from claude_pymc.errors import StatisticsError as StatisticsError
 from claude_pymc.errors import StudyError as StudyError
 from claude_pymc.errors import TableError as TableError
+from claude_pymc.joint.automatic import fit as fit
 from claude_pymc.joint.averaged_prediction import AveragedPosterior as AveragedPosterior
 from claude_pymc.joint.comparison import Comparison as Comparison
 from claude_pymc.joint.comparison import compare as compare
@@ -46,6 +47,7 @@ from claude_pymc.tables.claude_xml import from_claude_xml as from_claude_xml
 from claude_pymc.tables.design import Design as Design
 from claude_pymc.tables.formulas import formula_descriptors as formula_descriptors
 from claude_pymc.tables.formulas import parse_formula as parse_formula
+from claude_pymc.tables.landmarks import Landmarks as Landmarks
 from claude_pymc.tables.smooth import HSGP as HSGP
 from claude_pymc.tables.smooth import Legendre as Legendre
 from claude_pymc.tables.smooth import Spline as Spline

@@ -1,7 +1,7 @@
 """Priors: the columns that are sampled have the distribution that the full prior gives them."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pymc as pm
@@ -303,6 +303,8 @@ def test_declared_quantities_follow_from_the_columns(shrunk):
 @pytest.mark.parametrize("value", [0, 0.0, -1.0, float("nan"), float("inf"), True, "1", None])
 def test_values_that_are_not_positive_are_refused(kind, value):
     for name in (f.name for f in fields(kind) if f.name != "tied"):
+        if value is None and getattr(kind(), name) is None:
+            continue  # may be left open
         with pytest.raises(SpecError, match=f"expected a positive number for {name}"):
             kind(**{name: value})
 
@@ -333,7 +335,8 @@ def test_an_unknown_prior_or_field_is_refused():
     assert prior_from_dict({}) == ShrinkagePrior()
 
 
-@pytest.mark.parametrize("prior", [SHRINKAGE, LKJ])
+@pytest.mark.parametrize("prior", [SHRINKAGE, replace(SHRINKAGE, correction=0.0375), LKJ])
 def test_description_tells_every_value(prior):
     text = prior.describe() + getattr(prior, "describe_rows", str)()
-    assert [f.name for f in fields(prior) if f"{getattr(prior, f.name):g}" not in text] == []
+    known = {f.name: getattr(prior, f.name) for f in fields(prior)}
+    assert [n for n, value in known.items() if value is not None and f"{value:g}" not in text] == []
