@@ -72,9 +72,10 @@ def test_linkages_given_the_rest_is_gaussian(rows, design, switches, rng):
     linked = LinkedPosterior(spec, kept, cheap)
     inner = linked.inner
     own = inner.layout.mean + 0.3 * rng.standard_normal(inner.dims)
-    link = np.array([0.4, 1.1, *(0.5 for _ in spec.varying)])
     tau, sigma = np.empty(inner.q), np.empty(1)
     unpack(own, inner.layout, cheap.offset[0], tau, sigma)
+    # What varies the linkage is a coordinate in units of its prior sd.
+    link = np.array([0.4, 1.1, *(0.5 * tau[2] for _ in spec.varying)])
     n, k, m = len(kept), len(link), inner.m
     base = columns_of(spec, kept, filled(kept, cheap, np.zeros(m)))
     slope = np.zeros((n, m))
@@ -92,15 +93,17 @@ def test_linkages_given_the_rest_is_gaussian(rows, design, switches, rng):
     covariance = design_matrix @ root @ root.T @ design_matrix.T + noise
     expected = stats.multivariate_normal(mean, covariance).logpdf(kept.y[:, -1])
     expected += stats.norm(inner.layout.mean, inner.layout.sd).logpdf(own).sum()
-    expected += stats.norm([0.0, 1.0, 0.0][:k], tau[:k]).logpdf(link).sum()
-    theta = np.concatenate([own, link])
+    expected += stats.norm([0.0, 1.0], tau[:2]).logpdf(link[:2]).sum()
+    expected += stats.norm.logpdf([0.5 for _ in spec.varying]).sum()
+    theta = linked.coordinates(own[None], link[None])[0]
+    np.testing.assert_allclose(theta[inner.dims + 2 :], 0.5, rtol=1e-12)
     assert linked.batch(theta[None])[0] == pytest.approx(expected, rel=1e-9)
     assert linked.evaluate(theta)[0] == pytest.approx(expected, rel=1e-9)
     gain = root @ root.T @ design_matrix.T @ np.linalg.inv(covariance)
     centre = prior + gain @ (kept.y[:, -1] - mean)
     rest = root @ root.T - gain @ design_matrix @ root @ root.T
     drawn = linked.draw_entries(np.repeat(theta[None], 20000, axis=0), rng)[1]
-    np.testing.assert_array_equal(drawn[:, :k], np.repeat(link[None], 20000, axis=0))
+    np.testing.assert_allclose(drawn[:, :k], np.repeat(link[None], 20000, axis=0), rtol=1e-12)
     assert_moments(drawn[:, k:-1], centre, rest)
 
 
