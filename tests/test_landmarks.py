@@ -8,7 +8,7 @@ import pytest
 
 import claude_pymc as cp
 from claude_pymc.tables.bases import basis_from_dict
-from claude_pymc.tables.landmarks import Landmarks, squared_exponential
+from claude_pymc.tables.landmarks import Landmarks, between
 
 LENGTHS = (0.5, 0.9)
 LOST = 0.02  # eigenvalues that are left out, of which each direction at a landmark has a share
@@ -31,7 +31,7 @@ def test_their_prior_covariance_is_the_kernel_at_landmarks(rng, name, factor):
     places = rng.uniform(-1.0, 1.0, (60, 2))
     phi = features(basis(places), places, name)
     scaled = places / (factor * np.array(LENGTHS))
-    missing = squared_exponential(scaled, scaled) - phi @ phi.T
+    missing = between(scaled, scaled) - phi @ phi.T
     assert np.abs(missing).max() < LOST
     assert np.linalg.eigvalsh(missing)[0] > -1e-9
     assert phi.shape[1] < 60, "directions that hardly vary are left out"
@@ -56,10 +56,8 @@ def test_given_rows_they_predict_as_the_exact_process(rng):
     precision = np.eye(seen.shape[1]) + seen.T @ seen / noise**2
     mean = asked @ np.linalg.solve(precision, seen.T @ values / noise**2)
     sd = np.sqrt(np.einsum("ij,ij->i", asked, np.linalg.solve(precision, asked.T).T))
-    near, every = (
-        squared_exponential(places / LENGTHS, u / np.array(LENGTHS)) for u in (rows, places)
-    )
-    inner = squared_exponential(rows / np.array(LENGTHS), rows / np.array(LENGTHS))
+    near, every = (between(places / LENGTHS, u / np.array(LENGTHS)) for u in (rows, places))
+    inner = between(rows / np.array(LENGTHS), rows / np.array(LENGTHS))
     gain = np.linalg.solve(inner + noise**2 * np.eye(30), near.T).T
     exact_sd = np.sqrt(np.diag(every - gain @ near.T))
     assert np.abs(mean - gain @ values).max() < 0.05

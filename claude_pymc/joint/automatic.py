@@ -162,9 +162,11 @@ def structured(
     """Compare the structures of each target; a specification with the terms that these need."""
     varying = ("linear",) if len(design.targets) > 1 else ()
     spec = JointGaussian(design, prior, varying=varying)
+    explored = [Explored(given) for given in offered(spec, rows)]
+    jobs = [(one, part) for one in reversed(explored) for part in one.parts]
     with ThreadPoolExecutor(THREADS) as pool:  # the densities let go of the interpreter
-        found = list(pool.map(lambda given: Explored(given).run(), offered(spec, rows)))
-    modes = [list(near_best(each)) for each in found]
+        list(pool.map(lambda job: job[1](job[0].score, job[0].glance), jobs))
+    modes = [list(near_best(one.found)) for one in explored]
     small = reduced(spec, modes)
     again = zip(modes, offered(small, rows), strict=True)
     return small, [[rebuilt(mode, given) for mode in each] for each, given in again]
@@ -175,14 +177,19 @@ def landmarks_for(
 ) -> HSGP | Landmarks:
     """Landmarks at the rows, and lengths of the first target and of what others add to it."""
     u, y = scaled(table, design), design.to_model(table.y)
-    kernels = []
+    jobs = []
     for j, target in enumerate(design.targets):
         have = np.isfinite(y[:, max(j - 1, 0) : j + 1]).all(axis=1)
-        if not u.shape[1] or have.sum() < (LEAST_SHARED if j else 2):
-            continue
-        values = y[have, j] - (y[have, j - 1] if j else 0.0)
-        found = np.array(lengths_of(u[have], values, rng))
-        kernels += [(f"{target} x{f:g}", tuple(map(float, f * found))) for f in FACTORS]
+        if u.shape[1] and have.sum() >= (LEAST_SHARED if j else 2):
+            jobs.append((target, u[have], y[have, j] - (y[have, j - 1] if j else 0.0)))
+    streams = rng.spawn(len(jobs))
+    with ThreadPoolExecutor(THREADS) as pool:  # matrices let go of the interpreter
+        lengths = list(pool.map(lambda job, own: lengths_of(job[1], job[2], own), jobs, streams))
+    kernels = [
+        (f"{target} x{f:g}", tuple(f * length for length in found))
+        for (target, *_), found in zip(jobs, lengths, strict=True)
+        for f in FACTORS
+    ]
     if not kernels:
         return inner
     places = np.unique(u, axis=0)

@@ -54,6 +54,7 @@ class CollapsedPosterior:
         self.q = len(spec.columns.entries)
         self.dims = self.n_links + self.d + self.n_hyper
         self.exploring = self.q <= CHEAP
+        self.exact = True
         self.wide = self._prior()
 
     def theta(self, linkage: np.ndarray, sigma: np.ndarray, hyper: np.ndarray) -> np.ndarray:

@@ -42,6 +42,7 @@ class Density(Protocol):
 
     dims: int
     exploring: bool
+    exact: bool  # `batch` gives the density, not an approximation or one of several
 
     @property
     def wide(self) -> Distribution | None:

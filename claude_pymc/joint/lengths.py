@@ -1,15 +1,15 @@
 r"""Lengths of a kernel over all descriptors, one for each, from a few rows.
 
 Rows v of descriptors u are taken as v = a + b . u + f(u) + noise with a Gaussian process f of
-squared-exponential covariance; amplitude, noise and lengths are those of highest posterior density,
+Matern 5/2 covariance; amplitude, noise and lengths are those of highest posterior density,
 
-    log p(v | l, s, t) - sum_j (log l_j - log 1)^2 / 2 - (log s - log 0.5)^2 / 2 - ...,
+    log p(v | l, s, t) - sum_j (log l_j - log 2)^2 / (2 x 1.25^2) - (log s - log 0.7)^2 / 2 - ...,
 
 lengths in units of half the range of a descriptor. They shape features
 (`claude_pymc.tables.landmarks`), whose amplitude and scale the model itself learns or averages
 over.
 
-Source: Rasmussen, Williams, Gaussian Processes for Machine Learning (2006), sec. 5.4.
+Source: Rasmussen, Williams, Gaussian Processes for Machine Learning (2006), sec. 4.2, 5.4.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ import numpy as np
 from scipy.linalg import cho_solve
 
 from claude_pymc.joint.ascent import ascend
+from claude_pymc.tables.landmarks import matern
 
-MEDIAN, LOG_SD = 1.0, 1.0  # of the prior of lengths
+MEDIAN, LOG_SD = 2.0, 1.25  # of the prior of lengths
 AMPLITUDE, NOISE = (0.7, 1.0), (0.1, 1.5)  # median, log sd
 LINEAR, CONSTANT = 0.5, 2.0  # prior sds
 MOST = 200  # rows
@@ -60,7 +61,9 @@ def lengths_of(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> tuple[
 
     def evaluate(theta: np.ndarray) -> tuple[float, np.ndarray]:
         rate = np.exp(-2.0 * theta[:p])
-        kernel = math.exp(2.0 * theta[p]) * np.exp(-0.5 * np.tensordot(rate, squares, 1))
+        found, steep = matern(np.tensordot(rate, squares, 1))
+        amplitude = math.exp(2.0 * theta[p])
+        kernel = amplitude * found
         noise = math.exp(2.0 * theta[p + 1]) + 1e-6
         try:
             root = np.linalg.cholesky(steady + kernel + noise * np.eye(len(v)))
@@ -69,9 +72,8 @@ def lengths_of(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> tuple[
         white = cho_solve((root, True), v)
         pull = np.outer(white, white) - cho_solve((root, True), np.eye(len(v)))
         slope = np.empty(p + 2)
-        weighed = pull * kernel
-        slope[:p] = 0.5 * rate * np.tensordot(squares, weighed, 2)
-        slope[p] = weighed.sum()
+        slope[:p] = 0.5 * amplitude * rate * np.tensordot(squares, pull * steep, 2)
+        slope[p] = (pull * kernel).sum()
         slope[p + 1] = (noise - 1e-6) * np.trace(pull)
         z = (theta - mean) / sd
         value = -0.5 * v @ white - np.log(np.diag(root)).sum() - 0.5 * z @ z

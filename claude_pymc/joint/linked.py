@@ -51,7 +51,7 @@ class LinkedPosterior:
         self.linked = inner.n_links + len(spec.varying)
         self.dims = inner.dims + self.linked
         self.q, self.m = inner.q, inner.m
-        self.exploring = self.q + self.m <= EXPLORED
+        self.exploring, self.exact = self.q + self.m <= EXPLORED, False
         self.middle = (cheap.offset.mean(axis=0), cheap.centre[0], cheap.spread[0])
         self.wide = self
 

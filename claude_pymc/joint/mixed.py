@@ -4,9 +4,15 @@ With f = J' z, z ~ N(0, I), and V(lambda) = diag(s_i^2 / lambda_i + error_i^2),
 
     p(y | theta) = int N(y; 0, J' J + V(lambda)) prod_i p(lambda_i) d lambda
 
-is estimated by draws of each lambda_i from its posterior under the cavity that expectation
-propagation finds (`claude_pymc.joint.propagation`): a density linear in log lambda between nodes,
-so that its tails are those of the prior and a row may be far or near. z is integrated out exactly.
+is estimated row by row. It starts from N(f; 0, J' J) times the sites that expectation propagation
+has found at a theta not far away (`claude_pymc.joint.propagation`). A row in turn gives up its
+site: with f_i ~ N(m_i, v_i) without it, int p(lambda_i) N(y_i; m_i, v_i + s_i^2 / lambda_i + ...),
+over the same integral of the site, is one factor of the estimate, and lambda_i is drawn from its
+posterior, among the nodes of the trapezoidal rule. Whatever the sites are, the product is unbiased
+for the sum over nodes; good sites make it vary little. Rows that may be far are met first, while
+the others are still sites. z is integrated out exactly.
+
+Source: fully adapted sequential Monte Carlo, Pitt, Shephard, J. Am. Stat. Assoc. 94, 590 (1999).
 """
 
 from __future__ import annotations
@@ -17,10 +23,9 @@ import numpy as np
 from numba import njit
 
 from claude_pymc.joint.laplace import Rows, workspace
-from claude_pymc.joint.noise import LOG_2PI
 from claude_pymc.joint.propagation import (
-    FINE,
     SWEEPS,
+    TINY,
     nodes,
     propagate,
     pulled,
@@ -29,14 +34,18 @@ from claude_pymc.joint.propagation import (
     tilted,
 )
 from claude_pymc.joint.tiles import (
+    FAST,
     factorise,
     fill_identity_plus,
     pad,
+    padded,
     solve_lower,
     solve_transposed,
 )
 
 JITTER = 1e-10  # of the prior variance of a row
+SOUND = 0.2  # share of the precision of a row that its site leaves at least
+ROUND = 1e-12  # share of the precision of a row that is known but for rounding
 
 
 @njit(cache=True, error_model="numpy")
@@ -83,53 +92,182 @@ def estimate(
     tau: np.ndarray,
     sigma: np.ndarray,
     nu: float,
-    cavity: np.ndarray,
+    sites: np.ndarray,
+    order: np.ndarray,
     uniform: np.ndarray,
     normal: np.ndarray,
     z: np.ndarray,
 ) -> float:
     """Unbiased estimate of log p(y | theta) for complete rows; z becomes a draw given theta.
 
-    ``cavity`` (2, row) is that of a theta not far away. ``uniform`` (draw, row + 1) has uniform
-    numbers, of which the first of all chooses the draw that is returned; ``normal`` (coefficient +
+    ``sites`` (2, row) are those of a theta not far away; ``order`` says which row is met first:
+    those of negative precision. ``uniform`` (row) has uniform numbers, ``normal`` (coefficient +
     row) normal ones.
     """
-    n, q, draws = len(rows.y), len(tau), len(uniform)
+    n, q = len(rows.y), len(tau)
     few = n < q
     size = n if few else q
     jacobian, root, _ = workspace(size, n)
-    scaled, found = rows.base * tau, np.empty(size)
+    scaled = rows.base * tau
+    y = rows.y - np.dot(rows.base, rows.mean)
+    cov, steady = np.zeros((padded(n), padded(n))), np.maximum(sites[0], 0.0)
     if few:
         given = np.dot(scaled, scaled.T)
+        value = _known_of_few(given, steady, order, root, cov)
     else:
         given = jacobian
         given[:q] = scaled.T
-    y = rows.y - np.dot(rows.base, rows.mean)
-    spreads, values = np.empty((draws, n)), np.empty(draws)
-    draw_rates(rows, sigma, nu, cavity, uniform[:, 1:], spreads, values)
-    for d in range(draws):
-        values[d] += _integrated(y, spreads[d], given, few, root, found)
-    top = values.max()
-    if not top > -np.inf:
+        value = _known_of_many(given, steady, order, root, cov)
+    if not value > -np.inf:
         return -np.inf
-    mark, chosen, running = uniform[0, 0] * np.exp(values - top).sum(), draws - 1, 0.0
-    for d in range(draws):
-        running += math.exp(values[d] - top)
-        if running >= mark:
-            chosen = d
-            break
-    spread = spreads[chosen]
+    own = np.zeros((2, n))
+    value += _unsettled(sites, order, cov, own)
+    spread = np.empty(n)
+    value += _met(y, rows.error, sigma, nu, own, order, uniform, cov, spread)
+    found = np.empty(size)
     if few:  # Matheron's rule
         y -= np.dot(scaled, normal[:q]) + np.sqrt(spread) * normal[q:]
-        _integrated(y, spread, given, few, root, found)
+        _solved(y, spread, given, few, root, found)
         solve_transposed(root, found)
         z[:] = normal[:q] + np.dot(scaled.T, found)
     else:
-        _integrated(y, spread, given, few, root, found)
+        _solved(y, spread, given, few, root, found)
         found += normal[:q]
         solve_transposed(root, found)
         z[:] = found
-    return top + math.log(np.exp(values - top).mean())
+    return value
+
+
+@njit(cache=True, error_model="numpy")
+def _known_of_few(
+    given: np.ndarray, sites: np.ndarray, order: np.ndarray, root: np.ndarray, cov: np.ndarray
+) -> float:
+    """Covariance of f = N(0, K) given sites of these precisions, rows in order; -log|I + K T| / 2.
+
+    K - V'V with V = L^-1 S K, L L' = I + S K S, S = T^(1/2).
+    """
+    n = len(sites)
+    half, carried = np.sqrt(sites), np.zeros((len(cov), len(cov)))
+    for i in range(n):
+        for j in range(i + 1):
+            root[i, j] = half[i] * given[i, j] * half[j]
+        root[i, i] += 1.0
+    pad(root, n)
+    if not factorise(root):
+        return -np.inf
+    value = 0.0
+    for i in range(n):
+        value -= math.log(root[i, i])
+        row = carried[i, :n]
+        row[:] = half * given[order[i]]
+        solve_lower(root, row)
+    fill_identity_plus(carried, carried, cov)
+    for i in range(n):
+        for j in range(i + 1):
+            cov[i, j] = given[order[i], order[j]] - cov[i, j] + (1.0 if i == j else 0.0)
+    return value
+
+
+@njit(cache=True, error_model="numpy")
+def _known_of_many(
+    given: np.ndarray, sites: np.ndarray, order: np.ndarray, root: np.ndarray, cov: np.ndarray
+) -> float:
+    """Do the same for f = J' z: V'V with V = L^-1 J, L L' = I + J T J'."""
+    n, size = len(sites), len(root)
+    carried = np.zeros((len(cov), size))
+    fill_identity_plus(given * sites, given, root)
+    if not factorise(root):
+        return -np.inf
+    value = 0.0
+    for e in range(size):
+        value -= math.log(root[e, e])
+    for i in range(n):
+        carried[i] = given[:, order[i]]
+        solve_lower(root, carried[i])
+    fill_identity_plus(carried, carried, cov)
+    for i in range(n):
+        cov[i, i] -= 1.0
+    return value
+
+
+@njit(cache=True, error_model="numpy")
+def _unsettled(sites: np.ndarray, order: np.ndarray, cov: np.ndarray, own: np.ndarray) -> float:
+    """Put sites of negative precision into ``cov``, as far as it remains a covariance.
+
+    ``own`` (2, row) gets the sites that are there; a row without any has zeros.
+    """
+    value, n = 0.0, len(order)
+    for i in range(n):
+        row = order[i]
+        t, shrunk = sites[0, row], 1.0 + sites[0, row] * cov[i, i]
+        if t < 0.0 and shrunk > SOUND:
+            value -= 0.5 * math.log(shrunk)
+            column = np.empty(n)
+            for j in range(n):
+                column[j] = cov[max(i, j), min(i, j)]
+            for j in range(n):
+                part = t / shrunk * column[j]
+                for k in range(j + 1):
+                    cov[j, k] -= part * column[k]
+        if t >= 0.0 or shrunk > SOUND:
+            own[0, row], own[1, row] = t, sites[1, row]
+    return value
+
+
+@njit(cache=True, error_model="numpy", fastmath=FAST)
+def _met(
+    y: np.ndarray,
+    error: np.ndarray,
+    sigma: np.ndarray,
+    nu: float,
+    sites: np.ndarray,
+    order: np.ndarray,
+    uniform: np.ndarray,
+    cov: np.ndarray,
+    spread: np.ndarray,
+) -> float:
+    """Put the noise of each row, drawn given those before, in the place of its site.
+
+    Returns what that adds to the log density of the sites; ``spread`` (row) gets the variances.
+    Row and column i of ``cov`` belong to row order[i]; of the lower triangle what lies beyond the
+    row that is met is kept up to date.
+    """
+    n, far = len(y), 0.0
+    for i in range(n):
+        far = max(far, abs(y[i]) / math.hypot(sigma[i], error[i]))
+    rate, weight = nodes(nu, far)
+    share, mu = np.empty(len(rate)), np.zeros(n)
+    for i in range(n):
+        for j in range(i):
+            mu[i] += cov[i, j] * sites[1, order[j]]
+        for j in range(i, n):
+            mu[i] += cov[j, i] * sites[1, order[j]]
+    value = 0.0
+    for i in range(n):
+        value += 0.5 * mu[i] * sites[1, order[i]]
+    for i in range(n):
+        row = order[i]
+        t, b, w = sites[0, row], sites[1, row], max(cov[i, i], TINY)
+        v = 1.0 / max(1.0 / w - t, ROUND / w)
+        m = v * (mu[i] / w - b)
+        log_z, _, _, _ = tilted(
+            y[row] - m, v + error[row] ** 2, sigma[row] ** 2, rate, weight, share
+        )
+        value += log_z + 0.5 * (m * m / v + math.log(v) - mu[i] ** 2 / w - math.log(w))
+        mark, k = uniform[row] * share.sum(), 0
+        while k < len(share) - 1 and mark > share[k]:
+            mark -= share[k]
+            k += 1
+        spread[row] = sigma[row] ** 2 / rate[k] + error[row] ** 2
+        more = 1.0 / spread[row] - t
+        less = more / (1.0 + more * w)
+        gain = (y[row] / spread[row] - b - more * mu[i]) / (1.0 + more * w)
+        for j in range(i + 1, n):
+            mu[j] += gain * cov[j, i]
+            part = less * cov[j, i]
+            for k in range(i + 1, j + 1):
+                cov[j, k] -= part * cov[k, i]
+    return value
 
 
 @njit(cache=True, error_model="numpy")
@@ -164,59 +302,19 @@ def shortened(rows: Rows, tau: np.ndarray) -> tuple[Rows, np.ndarray]:
 
 
 @njit(cache=True, error_model="numpy")
-def draw_rates(
-    rows: Rows,
-    sigma: np.ndarray,
-    nu: float,
-    cavity: np.ndarray,
-    uniform: np.ndarray,
-    spread: np.ndarray,
-    weight: np.ndarray,
-) -> None:
-    """Noise variances (draw, row) from uniform numbers, and log prior less log proposal (draw)."""
-    n, far = len(rows.y), 0.0
-    for i in range(n):
-        far = max(far, abs(cavity[0, i]) / math.hypot(sigma[i], rows.error[i]))
-    rate, mass, step = nodes(nu, far, FINE)
-    first, half = math.log(rate[0]), 0.5 * nu
-    constant = half * math.log(half) - math.lgamma(half)
-    share, sums = np.empty(len(rate)), np.empty(len(rate))
-    weight[:] = n * constant
-    for i in range(n):
-        v = cavity[1, i] + rows.error[i] ** 2
-        tilted(-cavity[0, i], v, sigma[i] ** 2, rate, mass, share)
-        sums[0] = 0.0
-        for k in range(1, len(share)):
-            sums[k] = sums[k - 1] + 0.5 * step * (share[k - 1] + share[k])
-        for d in range(len(weight)):
-            mark = uniform[d, i] * sums[-1]
-            k = min(np.searchsorted(sums, mark, side="right"), len(sums) - 1)
-            # In this interval the density is low + rise t, t from 0 to 1.
-            low, rise, rest = share[k - 1], share[k] - share[k - 1], (mark - sums[k - 1]) / step
-            root = math.sqrt(max(low**2 + 2.0 * rise * rest, 0.0))
-            t = min(2.0 * rest / (low + root), 1.0) if low + root > 0.0 else 0.5
-            x = first + step * (k - 1 + t)
-            drawn = math.exp(x)
-            weight[d] += half * (x - drawn) - math.log((low + rise * t) / sums[-1])
-            spread[d, i] = sigma[i] ** 2 / drawn + rows.error[i] ** 2
-
-
-@njit(cache=True, error_model="numpy")
-def _integrated(
+def _solved(
     y: np.ndarray,
     spread: np.ndarray,
     given: np.ndarray,
     few: bool,
     root: np.ndarray,
     white: np.ndarray,
-) -> float:
-    """Log N(y; 0, K + V); where rows are few ``given`` is K, else J with K = J' J.
+) -> None:
+    """Factor of K + V and its solution for y; ``given`` is K where rows are few.
 
-    ``root`` becomes the factor of K + V, ``white`` its solution for y; else of H = I + J V^-1 J'
-    for J V^-1 y.
+    Else it is J, and the factor that of H = I + J V^-1 J', with the solution for J V^-1 y.
     """
     n, size = len(y), len(white)
-    value = -0.5 * n * LOG_2PI
     if few:
         root[:n, :n] = given
         pad(root, n)
@@ -224,19 +322,9 @@ def _integrated(
             root[i, i] += spread[i]
             white[i] = y[i]
     else:
-        weighted = np.zeros(given.shape)
-        for i in range(n):
-            value -= 0.5 * (math.log(spread[i]) + y[i] ** 2 / spread[i])
+        weighted = given / spread
         for e in range(size):
-            total = 0.0
-            for i in range(n):
-                weighted[e, i] = given[e, i] / spread[i]
-                total += weighted[e, i] * y[i]
-            white[e] = total
+            white[e] = np.dot(weighted[e], y)
         fill_identity_plus(weighted, given, root)
-    if not factorise(root):
-        return -np.inf
+    factorise(root)
     solve_lower(root, white)
-    for e in range(size):
-        value -= math.log(root[e, e])
-    return value + (-0.5 if few else 0.5) * np.dot(white, white)

@@ -1,6 +1,6 @@
 r"""One importance sample over sets of terms and what remains of each set.
 
-Draw i belongs to set k_i and comes from q_k, a mixture around the mode of that set
+Draw i belongs to set k_i and comes from q_k, a distribution around the mode of that set
 (`claude_pymc.joint.stages`), M_k of M draws in all. With the prior probability P_k of the set,
 
     log w_i = log P_k + log p_k(theta_i) - log q_k(theta_i) - log(M_k / M),
@@ -20,13 +20,14 @@ import numpy as np
 
 from claude_pymc.joint.convergence import K_HAT
 from claude_pymc.joint.importance import smoothed
-from claude_pymc.joint.mixture import Defended, Mixture, systematic
+from claude_pymc.joint.mixture import Defended, Distribution, Mixture, systematic
 from claude_pymc.joint.stages import Mode
 
 WINDOW, MOST_SETS = 5.0, 8  # nats below the best set, and number of sets, that are drawn from
 FIRST, LEAST = 400, 60  # draws of the first round, and of each set
 WIDE, POOR, ROUNDS, MOST = 0.05, 0.05, 3, 25
 LAST, ENOUGH = 4, 0.85  # rounds, and effective draws of those wanted
+HOPED = 0.15  # share of effective draws of a proposal that was just fitted, at least
 THREADS, CHUNK = 2, 100
 
 
@@ -111,32 +112,36 @@ def pooled(
     kept = near_best(modes, most)
     shares = np.exp([mode.score - kept[0].score for mode in kept])
     shares /= shares.sum()
+    proposals: list[Distribution] = [mode.split(rng) for mode in kept]
     mixtures = [mode.mixture for mode in kept]
-    found = _drawn(kept, mixtures, shares, FIRST, rng)
-    count = found.evaluations
+    found = _drawn(kept, proposals, shares, FIRST, rng)
+    count, adapted = found.evaluations, False
     for number in range(ROUNDS):
         share = found.ess / len(found.weights)
         if share > POOR and found.k_hat < K_HAT:
             break
         stage(f"round {number + 1} of adaptation")
-        mixtures = _fitted(found, mixtures)
+        adapted = True
+        mixtures, proposals = _fitted(found, mixtures, proposals)
         shares = 0.5 * (shares + found.probability)
-        found = _drawn(kept, mixtures, shares, (2 + number) * FIRST, rng)
+        found = _drawn(kept, proposals, shares, (2 + number) * FIRST, rng)
         count += found.evaluations
-    last: Pool | None = None
+    # Draws are kept where no proposal was fitted to them.
+    last: Pool | None = None if adapted else found
     for _ in range(LAST):
-        share = found.ess / len(found.weights)
+        share = max(found.ess / len(found.weights), 0.0 if last else HOPED)
         have = 0.0 if last is None else last.ess
         size = math.ceil(1.2 * (wanted - have) / share)
         size = int(np.clip(size, 200, MOST * wanted + 200))
         stage(f"last {size} draws")
-        found = _drawn(kept, mixtures, shares, size, rng)
+        found = _drawn(kept, proposals, shares, size, rng)
         count += found.evaluations
         found = last = found if last is None else _joined(last, found)
         if found.k_hat < K_HAT and found.ess > ENOUGH * wanted:
             break
         if found.k_hat > K_HAT:  # from now on by a mixture that these draws give
-            mixtures, last = _fitted(found, mixtures), None
+            mixtures, proposals = _fitted(found, mixtures, proposals)
+            last = None
     return replace(found, evaluations=count)
 
 
@@ -169,24 +174,26 @@ def near_best(
     return tuple(mode for mode in modes[:most] if mode.score > modes[0].score - window)
 
 
-def _fitted(found: Pool, mixtures: list[Mixture]) -> list[Mixture]:
-    """Mixtures fitted to the draws of their sets, where these weigh anything."""
-    fitted = []
+def _fitted(
+    found: Pool, mixtures: list[Mixture], proposals: list[Distribution]
+) -> tuple[list[Mixture], list[Distribution]]:
+    """Mixtures fitted to the draws of their sets, where these weigh anything; with what was."""
+    fitted, both = list(mixtures), list(proposals)
     for k, mixture in enumerate(mixtures):
         weights = found.weights[found.which == k]
         if weights.sum() < 0.01 or len(weights) < 10 * mixture.means.shape[1]:
-            fitted.append(mixture)
             continue
         weights = weights / weights.sum()
         more = mixture.extended(found.points[k], weights) if len(mixture.shares) < 3 else mixture
+        fitted[k] = more.fitted(found.points[k], weights)
         # What it was stays a half of it: a fit to few effective draws may be too narrow.
-        fitted.append(mixture.joined(more.fitted(found.points[k], weights), 0.5))
-    return fitted
+        both[k] = Defended(fitted[k], proposals[k], 0.5)
+    return fitted, both
 
 
 def _drawn(
     modes: tuple[Mode, ...],
-    mixtures: list[Mixture],
+    proposals: list[Distribution],
     shares: np.ndarray,
     size: int,
     rng: np.random.Generator,
@@ -196,7 +203,7 @@ def _drawn(
     points, ratios, work = [], [], []
     for k, mode in enumerate(modes):
         assert mode.density.wide is not None
-        proposal = Defended(mixtures[k], mode.density.wide, WIDE)
+        proposal = Defended(proposals[k], mode.density.wide, WIDE)
         points.append(proposal.draw(sizes[k], rng))
         share = math.log(sizes[k] / sizes.sum())
         ratios.append(mode.log_prior - proposal.log_density(points[k]) - share)

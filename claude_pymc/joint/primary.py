@@ -40,10 +40,8 @@ from claude_pymc.joint.spec import VARYING, JointGaussian
 from claude_pymc.joint.tiles import solve_transposed
 from claude_pymc.tables.kept import KeptRows
 
-# Draws behind each estimate where noise is not normal.
+# Draws behind each estimate where noise is not normal and rows lack cheaper values.
 REPEATS = 4
-# Of the means and variances of cavities, for draws at points not far away.
-WIDER = np.array([[1.0], [1.5]])
 SCALES = ("low", "high", "offset", "weight", "half", "frequency")
 LEAST = -80.0  # log prior sd
 # Unknowns up to which walkers are affordable: each step climbs to a mode where noise is not normal.
@@ -141,6 +139,7 @@ class PrimaryPosterior:
         self.m = cheap.centre.shape[1]
         most = EXPLORED_STUDENT if self.student else EXPLORED
         self.mixed = self.student and not self.m
+        self.exact = not self.student and not self.m
         # What propagation found last, to start from: sites, cavities.
         self.sites, self.cavity = np.zeros((2, 2, len(self.complete.y)))
         self.exploring = self.q + self.m <= most
@@ -158,6 +157,11 @@ class PrimaryPosterior:
         sigma = FLOOR + np.exp(theta[..., : self.n_sources])
         nu = np.exp(theta[..., self.n_sources]) if self.student else np.zeros(theta.shape[:-1])
         return sigma, nu
+
+    @property
+    def order(self) -> np.ndarray:
+        """Rows, those that may be far first."""
+        return np.argsort(self.sites[0], kind="stable")
 
     def evaluate(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Log density given the complete rows, approximated, and its gradient at one point."""
@@ -183,10 +187,9 @@ class PrimaryPosterior:
 
         The rest is (coefficients, missing values, the draw of the cheaper targets it goes with).
         """
-        exact = not self.student and not self.m
         if self.mixed and not self.sites.any():
             self.evaluate(np.median(theta, axis=0))
-        return self._run(theta, rng, 1 if exact else REPEATS)
+        return self._run(theta, rng, 1 if self.exact or self.mixed else REPEATS)
 
     def _run(
         self, theta: np.ndarray, rng: np.random.Generator, repeats: int
@@ -197,8 +200,8 @@ class PrimaryPosterior:
         dual = self.rows.alike and not len(self.rows.gram)
         n = len(self.rows.y)
         width = size + (dual or self.mixed) * n  # these want numbers by row, too
-        uniform = rng.uniform(size=(len(theta), max(repeats, 1), 1 + self.mixed * n))
-        normal = rng.standard_normal((len(theta), 1 if self.mixed and repeats else repeats, width))
+        uniform = rng.uniform(size=(len(theta), n if self.mixed else 1))
+        normal = rng.standard_normal((len(theta), repeats, width))
         values = np.empty(len(theta))
         _evaluate_all(
             np.ascontiguousarray(theta),
@@ -213,7 +216,8 @@ class PrimaryPosterior:
             tau,
             normal,
             uniform,
-            self.cavity * WIDER if self.sites.any() else np.ones_like(self.cavity),
+            self.sites,
+            self.order,
             values,
         )
         free = self.rows.mean + tau * z[:, : self.q]
@@ -336,7 +340,8 @@ def _evaluate_all(
     tau: np.ndarray,
     normal: np.ndarray,
     uniform: np.ndarray,
-    cavity: np.ndarray,
+    sites: np.ndarray,
+    order: np.ndarray,
     values: np.ndarray,
 ) -> None:
     """Approximations at many points, or estimates with draws where ``normal`` has any."""
@@ -357,7 +362,9 @@ def _evaluate_all(
         by_row, m, s = sigma[rows.source], centre[place[i]], spread[place[i]]
         if nu > 0.0 and len(m) == 0:
             if normal.shape[1]:
-                value = estimate(rows, tau[i], by_row, nu, cavity, uniform[i], normal[i, 0], z[i])
+                value = estimate(
+                    rows, tau[i], by_row, nu, sites, order, uniform[i], normal[i, 0], z[i]
+                )
             else:
                 own = np.zeros((2, 2, len(rows.y)))
                 value = approximate(
@@ -367,7 +374,5 @@ def _evaluate_all(
             continue
         values[i] = climb(rows, tau[i], by_row, nu, m, s, z[i], jacobian, root, found)
         if values[i] > -np.inf and normal.shape[1]:
-            values[i] = weigh(
-                rows, tau[i], by_row, nu, m, s, z[i], root, normal[i], uniform[i, 0, 0]
-            )
+            values[i] = weigh(rows, tau[i], by_row, nu, m, s, z[i], root, normal[i], uniform[i, 0])
         values[i] += prior

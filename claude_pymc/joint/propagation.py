@@ -39,15 +39,15 @@ from claude_pymc.joint.tiles import (
 
 SWEEPS, STILL = 150, 1e-3  # sweeps over the rows; change of means, in sds, and of log variances
 KEPT = ((6, 0.3), (15, 0.5), (SWEEPS, 0.8))  # of the old sites in each sweep, until which one
-COARSE, FINE, NODES = 0.6, 0.35, 200  # steps in log lambda, and nodes
+STEP, NODES = 0.6, 200  # step in log lambda, and nodes
 LEFT = 16.0  # of the fall of a density to the left, in nats
 LEAST = 1e-3  # share of the precision of a row that its cavity has at least
 SLOPE, TINY = 1e-4, 1e-200  # step in log nu; variance of a row that nothing moves
 
 
 @njit(cache=True, error_model="numpy")
-def nodes(nu: float, far: float, finest: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Lambdas equidistant in their logarithm, weights of their prior, and the step.
+def nodes(nu: float, far: float) -> tuple[np.ndarray, np.ndarray]:
+    """Lambdas equidistant in their logarithm, and weights of their prior.
 
     ``far`` is the largest residual, in sigmas.
     """
@@ -55,7 +55,7 @@ def nodes(nu: float, far: float, finest: float) -> tuple[np.ndarray, np.ndarray,
     low = -math.log((nu + far * far) / (nu + 1.0)) - fall - min(1.0, math.sqrt(2.0 * fall))
     low = min(low, -math.sqrt(2.0 * fall))
     high = math.log1p(LEFT / half + math.sqrt(2.0 * LEFT / half))
-    step = min(finest, 2.0 * finest * math.sqrt(2.0 / nu))
+    step = min(STEP, 2.0 * STEP * math.sqrt(2.0 / nu))
     number = min(int((high - low) / step) + 2, NODES)
     step = (high - low) / (number - 1)
     rate, weight = np.empty(number), np.empty(number)
@@ -64,7 +64,7 @@ def nodes(nu: float, far: float, finest: float) -> tuple[np.ndarray, np.ndarray,
         x = low + step * k
         rate[k] = math.exp(x)
         weight[k] = math.exp(constant + half * (x - rate[k]))
-    return rate, weight, step
+    return rate, weight
 
 
 @njit(cache=True, error_model="numpy", fastmath=FAST)
@@ -120,7 +120,7 @@ def propagate(
     far = 0.0
     for i in range(n):
         far = max(far, abs(y[i]) / math.hypot(sigma[i], rows.error[i]))
-    rate, weight, _ = nodes(nu, far, COARSE)
+    rate, weight = nodes(nu, far)
     share, weighted, column = np.empty(len(rate)), np.zeros(jacobian.shape), np.empty(size)
     keep, value = 0.0, -np.inf
     mu, w, old, steps = np.empty(n), np.empty(n), np.zeros((2, n)), np.empty((2, n))
@@ -197,7 +197,7 @@ def slopes(
     n, far = len(rows.y), 0.0
     for i in range(n):
         far = max(far, abs(cavity[0, i]) / math.hypot(sigma[i], rows.error[i]))
-    rate, weight, _ = nodes(nu, far, COARSE)
+    rate, weight = nodes(nu, far)
     share, half = np.empty(len(rate)), 0.5 * nu
     digamma = math.lgamma(half * (1.0 + SLOPE)) - math.lgamma(half * (1.0 - SLOPE))
     digamma /= 2.0 * SLOPE * half

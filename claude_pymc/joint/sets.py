@@ -27,6 +27,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -189,7 +190,8 @@ class Menu:
         if len(self.listed) == 1 and not self.interactions:
             score(self.listed[0], None)
         elif self.listed:
-            self._structures(score, glance)
+            for part in self.parts:
+                part(score, glance)
         elif len(self.units) <= FEW:
             for choice in self.every():
                 score(choice, self.parent(choice))
@@ -198,6 +200,20 @@ class Menu:
             best = climb(best, self.moves, score, glance)
             best = climb(best, self.exchanges, score, glance)
             around(climb(best, self.moves, score, glance), self.moves, score, glance)
+
+    @property
+    def parts(self) -> list[Callable[[Score, Score], None]]:
+        """Parts of a search that do not need each other, those that take longest first."""
+        if len(self.listed) < 2:
+            return [self.search]
+        plain: list[Callable[[Score, Score], None]] = [
+            partial(self._plain, varying=varying, noise=noise)
+            for noise in reversed(self.noises)
+            for varying in self._linkages()
+        ]
+        if not self.interactions:
+            return plain
+        return plain + [partial(self._joined, varying=varying) for varying in self._linkages()]
 
     @property
     def first(self) -> Choice:
@@ -279,19 +295,7 @@ class Menu:
     def _linkages(self) -> tuple[bool, ...]:
         return (False, True) if self.varying else (False,)
 
-    def _structures(self, score: Score, glance: Score) -> None:
-        for varying in self._linkages():
-            for noise in self.noises:
-                self._plain(score, varying=varying, noise=noise)
-            base = replace(self._kernels(), varying=varying)
-            value = -math.inf
-            for _ in range(MOST if self.interactions else 0):
-                found = self._further(base, score, glance)
-                if not found or found[0] <= value:
-                    break
-                value, base = found
-
-    def _plain(self, score: Score, *, varying: bool, noise: str) -> None:
+    def _plain(self, score: Score, glance: Score, *, varying: bool, noise: str) -> None:
         """Score the structures without interactions."""
         near = None
         for choice in self.listed:
@@ -299,6 +303,15 @@ class Menu:
             if noise == "normal" or not alone:
                 near, last = replace(choice, varying=varying, noise=noise), near
                 score(near, last)
+
+    def _joined(self, score: Score, glance: Score, *, varying: bool) -> None:
+        """Add interactions to the kernels, one by one, while the score grows."""
+        base, value = replace(self._kernels(), varying=varying), -math.inf
+        for _ in range(MOST):
+            found = self._further(base, score, glance)
+            if not found or found[0] <= value:
+                break
+            value, base = found
 
     def _further(self, base: Choice, score: Score, glance: Score) -> tuple[float, Choice] | None:
         """Return the best choice with one more interaction than ``base``, and its score."""

@@ -13,19 +13,21 @@ each: where rows do not share targets.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
+from scipy.special import logsumexp
 
 from claude_pymc.joint.ascent import ascend
 from claude_pymc.joint.collapsed import CollapsedPosterior
 from claude_pymc.joint.importance import Density
 from claude_pymc.joint.inputs import arrays_of
-from claude_pymc.joint.mixture import Mixture
+from claude_pymc.joint.mixture import Mixture, Split
 from claude_pymc.joint.primary import PrimaryPosterior
 from claude_pymc.joint.row_arrays import Cheap
-from claude_pymc.joint.sets import Choice, Menu
+from claude_pymc.joint.sets import Choice, Menu, Score
 from claude_pymc.joint.several import Choices, Several, narrowed
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.tables.gram import triangle
@@ -34,6 +36,7 @@ from claude_pymc.tables.statistics import PatternStats
 
 SPAN = 0.02  # of differences of the gradient
 FLAT = 0.02  # slope at which an ascent has arrived; the density is flat to its square there
+SKEW, REPEATS = (0.75, 1.6), 4  # least and largest scale of one side; estimates of a density
 NOISES = (0.01, 0.5)  # further starts, where no mode is near
 
 
@@ -85,8 +88,23 @@ class Mode:
 
     @property
     def mixture(self) -> Mixture:
-        """Distribution to draw from."""
+        """Distribution that can be fitted."""
         return Mixture(np.ones(1), self.theta[None], self.root[None])
+
+    def split(self, rng: np.random.Generator) -> Split:
+        """Distribution to draw from, as skew along its axes as the density at two sds.
+
+        A normal density falls by z^2 / 2 over z sds.
+        """
+        values, vectors = np.linalg.eigh(self.root @ self.root.T)
+        axes = vectors * np.sqrt(values)
+        points = np.concatenate([[self.theta], self.theta - 2 * axes.T, self.theta + 2 * axes.T])
+        repeats = 1 if self.density.exact else REPEATS
+        found = self.density.draw_entries(np.repeat(points, repeats, axis=0), rng)[0]
+        top, *beside = logsumexp(found.reshape(-1, repeats), axis=1)
+        fall = np.where(np.isfinite(beside), top - np.array(beside), 2.0)
+        scale = np.clip(np.sqrt(2.0 / np.maximum(fall, 0.1)), *SKEW).reshape(2, -1)
+        return Split(self.theta, axes, scale)
 
 
 class Explored:
@@ -96,9 +114,20 @@ class Explored:
         self.offered = offered
         self.modes: dict[Choice | Choices, Mode | None] = {}
 
+    @property
+    def parts(self) -> list[Callable[[Score, Score], None]]:
+        """Parts of a search that do not need each other."""
+        menu = self.offered.menu
+        return menu.parts if isinstance(menu, Menu) else [menu.search]
+
     def run(self) -> list[Mode]:
-        """Search, and return the modes that exist, best first."""
+        """Search, and return the modes."""
         self.offered.menu.search(self.score, self.glance)
+        return self.found
+
+    @property
+    def found(self) -> list[Mode]:
+        """Modes of what was looked at, as far as there are any, best first."""
         found = [mode for mode in self.modes.values() if mode is not None]
         return sorted(found, key=lambda mode: -mode.score)
 

@@ -1,6 +1,6 @@
 r"""Features of Gaussian processes over all descriptors at once, at landmarks.
 
-With landmarks Z and a kernel k, the features
+With landmarks Z and the Matern kernel of smoothness 5/2, k, the features
 
     phi(x) = S^(-1/2) V' k(Z, x),    k(Z, Z) = V S V',
 
@@ -10,7 +10,8 @@ less than 0.02, where the trace is the number of landmarks) are left out. Featur
 every basis is, so that the coefficients are integrated out; lengths are fixed, and kernels of
 other lengths are other groups of terms.
 
-Source: Williams, Seeger, Adv. Neural Inf. Process. Syst. 13, 682 (2001).
+Source: Williams, Seeger, Adv. Neural Inf. Process. Syst. 13, 682 (2001); Rasmussen, Williams,
+Gaussian Processes for Machine Learning (2006), eq. 4.17.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ Names = tuple[str, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Landmarks(Basis):
-    """Terms of another basis, and features of squared-exponential kernels at landmarks.
+    """Terms of another basis, and features of Matern kernels at landmarks.
 
     Parameters
     ----------
@@ -137,7 +138,7 @@ class Landmarks(Basis):
         self.basis.expand(u, phi[:at])
         places = np.array(self.landmarks)
         for (_, lengths), size in zip(self.kernels, self._sizes, strict=True):
-            near = squared_exponential(places / lengths, u / np.array(lengths))
+            near = between(places / lengths, u / np.array(lengths))
             np.dot(_projection(self.landmarks, lengths), near, out=phi[at : at + size])
             at += size
         return phi.T
@@ -152,16 +153,23 @@ class Landmarks(Basis):
         }
 
 
-def squared_exponential(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Kernel exp(-|a - b|^2 / 2) of points (point, dim), of unit length."""
+def matern(square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel (1 + r + r^2 / 3) exp(-r) with r^2 / 5 = ``square``, and -2 times its slope there."""
+    r = np.sqrt(5.0 * np.maximum(square, 0.0))
+    fall = np.exp(-r)
+    return (1.0 + r + r * r / 3.0) * fall, (5.0 / 3.0) * (1.0 + r) * fall
+
+
+def between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Kernel of points (point, dim), of unit length."""
     square = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2.0 * a @ b.T
-    return np.exp(-0.5 * np.maximum(square, 0.0))
+    return matern(square)[0]
 
 
 @lru_cache(64)
 def _projection(landmarks: tuple[tuple[float, ...], ...], lengths: tuple[float, ...]) -> np.ndarray:
     """S^(-1/2) V' (feature, landmark), features that vary most first."""
     places = np.array(landmarks) / lengths
-    values, vectors = np.linalg.eigh(squared_exponential(places, places))
+    values, vectors = np.linalg.eigh(between(places, places))
     keep = np.flatnonzero(values > LEAST)[::-1]
     return np.asarray((vectors[:, keep] / np.sqrt(values[keep])).T)
