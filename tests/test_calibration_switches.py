@@ -65,3 +65,16 @@ def test_ranks_are_uniform_where_rows_are_needed(name, layout):
     peculiar = {"varying": "varying", "student": "freedom", "sources": "source_sigma"}
     assert all(peculiar[key] in kinds for key in ROWS[name] if key in peculiar)
     assert result.rejected(0.01) == []
+
+
+@pytest.mark.parametrize("name", ["student", "every-switch"])
+def test_ranks_are_uniform_where_rows_are_complete(name, layout):
+    """Each dear value stands beside a cheap one: Student-t noise by expectation propagation."""
+    y = np.zeros((16, 2))
+    y[8:, 1] = np.nan
+    rows = cp.Table(["x"], TARGETS, layout.x, y, sigma=layout.sigma, sources=layout.sources)
+    design = cp.Design.from_bounds({"x": (0.0, 1.0)}, TARGETS, cp.Legendre(degree=3), PAIR)
+    spec = cp.JointGaussian(design, **ROWS[name])
+    result = cp.calibrate(spec, rows, simulations=100, draws=200, chains=1, seed=4)
+    assert {"freedom", "linkage"} <= {quantity.split("[")[0] for quantity in result.quantities}
+    assert result.rejected(0.01) == []

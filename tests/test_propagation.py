@@ -134,3 +134,41 @@ def test_two_rows_that_disagree(rng, apart, near):
     assert abs(value - truth) < near or value == -near
     raw = np.exp(density.draw_entries(np.repeat(theta[None], 40_000, axis=0), rng)[0] - truth)
     assert abs(raw.mean() - 1) < 4 * raw.std() / np.sqrt(len(raw))
+
+
+def far_rows(rng):
+    """Thirty rows of a smooth curve, five of them far: sites of negative precision."""
+    x = np.sort(rng.uniform(size=(30, 1)), axis=0)
+    y = np.column_stack([np.sin(5.0 * x[:, 0])] * 2) + 0.03 * rng.standard_normal((30, 2))
+    y[::6, 1] += rng.choice([-1.0, 1.0], 5)
+    rows = cp.Table(["x"], ["sim", "exp"], x, y)
+    design = cp.Design.from_table(rows, cp.HSGP(order=12, boundary=2.0), {"exp": ["all"]})
+    spec = cp.JointGaussian(design, noise="student")
+    kept = KeptRows(design.phi(x), design.to_model(y), np.full(30, np.nan), np.full(30, ""))
+    return PrimaryPosterior(spec, kept, Cheap.nothing(len(design.terms), 30, 1))
+
+
+def test_estimates_vary_little_where_rows_are_far(rng):
+    density = far_rows(rng)
+    theta = density.layout.mean.copy()
+    theta[:2] = np.log(0.05), np.log(2.0)
+    value, _ = density.evaluate(theta)
+    assert (density.sites[0] < 0.0).any()
+    for shift, most in ((0.0, 0.4), (0.4, 1.0)):  # sites are those of theta, draws beside it
+        points = np.repeat(theta[None] + shift, 2000, axis=0)
+        estimates, _ = density.draw_entries(points, rng)
+        assert estimates.std() < most
+        value = density.batch(points[:1])[0]
+        mean, error = np.exp(estimates - value).mean(), np.exp(estimates - value).std() / 2000**0.5
+        assert abs(np.log(mean)) < 0.3 + 4 * error
+
+
+def test_estimates_are_unbiased_whatever_the_sites_are(density, theta, rng):
+    value, se, _ = brute_force(density, theta, rng)
+    density.evaluate(theta)
+    for factor in (0.0, 0.5, 3.0):
+        sites = factor * density.sites
+        density.sites = sites if factor else np.full_like(sites, 1e-12)
+        points = np.repeat(theta[None], 20_000, axis=0)
+        raw = np.exp(density.draw_entries(points, rng)[0] - value)
+        assert abs(raw.mean() - 1) < 4 * np.hypot(se, raw.std() / np.sqrt(len(raw)))

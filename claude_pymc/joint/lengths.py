@@ -3,7 +3,7 @@ r"""Lengths of a kernel over all descriptors, one for each, from a few rows.
 Rows v of descriptors u are taken as v = a + b . u + f(u) + noise with a Gaussian process f of
 Matern 5/2 covariance; amplitude, noise and lengths are those of highest posterior density,
 
-    log p(v | l, s, t) - sum_j (log l_j - log 2)^2 / (2 x 1.25^2) - (log s - log 0.7)^2 / 2 - ...,
+    log p(v | l, s, t) - sum_j (log l_j - log 1)^2 / 2 - (log s - log 0.7)^2 / 2 - ...,
 
 lengths in units of half the range of a descriptor. They shape features
 (`claude_pymc.tables.landmarks`), whose amplitude and scale the model itself learns or averages
@@ -22,7 +22,7 @@ from scipy.linalg import cho_solve
 from claude_pymc.joint.ascent import ascend
 from claude_pymc.tables.landmarks import matern
 
-MEDIAN, LOG_SD = 2.0, 1.25  # of the prior of lengths
+MEDIAN, LOG_SD = 1.0, 1.0  # of the prior of lengths
 AMPLITUDE, NOISE = (0.7, 1.0), (0.1, 1.5)  # median, log sd
 LINEAR, CONSTANT = 0.5, 2.0  # prior sds
 MOST = 200  # rows

@@ -44,6 +44,7 @@ from claude_pymc.joint.tiles import (
 )
 
 JITTER = 1e-10  # of the prior variance of a row
+NORMAL_SHARE = 0.3  # of the precision of normal noise, in sites to start from
 SOUND = 0.2  # share of the precision of a row that its site leaves at least
 ROUND = 1e-12  # share of the precision of a row that is known but for rounding
 
@@ -73,6 +74,12 @@ def approximate(
     jacobian, root, _ = workspace(size, n)
     found = np.empty(size)
     value = propagate(near, ones, sigma, nu, SWEEPS, jacobian, root, found, sites, cavity)
+    if not value > -np.inf:  # once more, from rows whose noise is normal
+        y = near.y - np.dot(near.base, near.mean)
+        for i in range(n):
+            sites[0, i] = NORMAL_SHARE / (sigma[i] ** 2 + rows.error[i] ** 2)
+            sites[1, i] = sites[0, i] * y[i]
+        value = propagate(near, ones, sigma, nu, SWEEPS, jacobian, root, found, sites, cavity)
     if not value > -np.inf:
         sites[:] = 0.0
         return -np.inf

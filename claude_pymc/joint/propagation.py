@@ -37,7 +37,7 @@ from claude_pymc.joint.tiles import (
     solve_transposed,
 )
 
-SWEEPS, STILL = 150, 1e-3  # sweeps over the rows; change of means, in sds, and of log variances
+SWEEPS, STILL = 40, 1e-3  # sweeps over the rows; change of means, in sds, and of log variances
 KEPT = ((6, 0.3), (15, 0.5), (SWEEPS, 0.8))  # of the old sites in each sweep, until which one
 STEP, NODES = 0.6, 200  # step in log lambda, and nodes
 LEFT = 16.0  # of the fall of a density to the left, in nats
