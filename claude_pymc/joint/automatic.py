@@ -18,6 +18,7 @@ from claude_pymc.joint.convergence import convergence
 from claude_pymc.joint.lengths import lengths_of
 from claude_pymc.joint.pool import THREADS, near_best
 from claude_pymc.joint.posterior import JointPosterior
+from claude_pymc.joint.primary import PrimaryPosterior
 from claude_pymc.joint.priors import ShrinkagePrior
 from claude_pymc.joint.progress import shown
 from claude_pymc.joint.spec import JointGaussian
@@ -238,7 +239,8 @@ def rebuilt(mode: Mode, given: Given) -> Mode:
     """Return the same mode for another design that has its terms."""
     (choice,) = mode.choice.each
     spec, density, _ = given.build(choice)
-    return replace(mode, spec=spec, density=density)
+    assert isinstance(density, PrimaryPosterior) and isinstance(mode.density, PrimaryPosterior)
+    return replace(mode, spec=spec, density=density.warmed(mode.density))
 
 
 def reduced(spec: JointGaussian, modes: list[list[Mode]]) -> JointGaussian:

@@ -25,7 +25,6 @@ from numba import njit
 from claude_pymc.joint.laplace import Rows, workspace
 from claude_pymc.joint.propagation import (
     SWEEPS,
-    TINY,
     nodes,
     propagate,
     pulled,
@@ -46,7 +45,7 @@ from claude_pymc.joint.tiles import (
 JITTER = 1e-10  # of the prior variance of a row
 NORMAL_SHARE = 0.3  # of the precision of normal noise, in sites to start from
 SOUND = 0.2  # share of the precision of a row that its site leaves at least
-ROUND = 1e-12  # share of the precision of a row that is known but for rounding
+ROUND = 1e-12  # share of the precision of a row that is left without its site, at least
 
 
 @njit(cache=True, error_model="numpy")
@@ -254,13 +253,15 @@ def _met(
         value += 0.5 * mu[i] * sites[1, order[i]]
     for i in range(n):
         row = order[i]
-        t, b, w = sites[0, row], sites[1, row], max(cov[i, i], TINY)
-        v = 1.0 / max(1.0 / w - t, ROUND / w)
-        m = v * (mu[i] / w - b)
+        t, b, w = sites[0, row], sites[1, row], max(cov[i, i], 0.0)
+        # N(f; m, v) without the site, and -log int exp(b f - t f^2 / 2) N(f; m, v) df, no 1 / v.
+        left = max(1.0 - t * w, ROUND)
+        v, m = w / left, (mu[i] - w * b) / left
         log_z, _, _, _ = tilted(
             y[row] - m, v + error[row] ** 2, sigma[row] ** 2, rate, weight, share
         )
-        value += log_z + 0.5 * (m * m / v + math.log(v) - mu[i] ** 2 / w - math.log(w))
+        value += log_z + 0.5 * math.log1p(t * v)
+        value -= 0.5 * (2.0 * b * m + v * b * b - t * m * m) / (1.0 + t * v)
         mark, k = uniform[row] * share.sum(), 0
         while k < len(share) - 1 and mark > share[k]:
             mark -= share[k]

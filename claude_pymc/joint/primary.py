@@ -140,8 +140,9 @@ class PrimaryPosterior:
         most = EXPLORED_STUDENT if self.student else EXPLORED
         self.mixed = self.student and not self.m
         self.exact = not self.student and not self.m
-        # What propagation found last, to start from: sites, cavities.
+        # What propagation found last, to start from: sites, cavities; sites of the highest density.
         self.sites, self.cavity = np.zeros((2, 2, len(self.complete.y)))
+        self.highest, self.best_sites = -np.inf, np.zeros_like(self.sites)
         self.exploring = self.q + self.m <= most
         self.wide = Mixture(np.ones(1), self.layout.mean[None], np.diag(self.layout.sd)[None])
 
@@ -161,7 +162,7 @@ class PrimaryPosterior:
     @property
     def order(self) -> np.ndarray:
         """Rows, those that may be far first."""
-        return np.argsort(self.sites[0], kind="stable")
+        return np.argsort(self.best_sites[0], kind="stable")
 
     def evaluate(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Log density given the complete rows, approximated, and its gradient at one point."""
@@ -169,7 +170,15 @@ class PrimaryPosterior:
         value = _evaluate(
             theta, self.layout, self.complete, self.middle, self.sites, self.cavity, slope
         )
+        if value > self.highest:
+            self.highest, self.best_sites = float(value), self.sites.copy()
         return float(value), slope
+
+    def warmed(self, other: PrimaryPosterior) -> PrimaryPosterior:
+        """Start from what propagation found for the same rows and terms."""
+        self.highest, self.best_sites = other.highest, other.best_sites
+        self.sites = other.best_sites.copy()
+        return self
 
     def batch(self, theta: np.ndarray) -> np.ndarray:
         """Log density of points (point, dim), approximated."""
@@ -187,7 +196,7 @@ class PrimaryPosterior:
 
         The rest is (coefficients, missing values, the draw of the cheaper targets it goes with).
         """
-        if self.mixed and not self.sites.any():
+        if self.mixed and not self.best_sites.any():
             self.evaluate(np.median(theta, axis=0))
         return self._run(theta, rng, 1 if self.exact or self.mixed else REPEATS)
 
@@ -216,7 +225,7 @@ class PrimaryPosterior:
             tau,
             normal,
             uniform,
-            self.sites,
+            self.best_sites,
             self.order,
             values,
         )
