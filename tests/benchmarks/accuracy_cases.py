@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from claude_pymc.datasets import load_dataset
+from claude_pymc.tables.table import Table
 
 SEED = 20250
 TASKS = {"A": 5, "B": 5, "C": 10}  # number of folds
@@ -39,6 +40,11 @@ class Case:
     x: np.ndarray
     sim: np.ndarray
     exp: np.ndarray
+
+    @property
+    def table(self) -> Table:
+        """All rows."""
+        return Table(self.names, ["sim", "exp"], self.x, np.column_stack([self.sim, self.exp]))
 
 
 def _case(name: str) -> Case:

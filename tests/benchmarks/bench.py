@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import accuracy_cases
 import fresh
 import numpy as np
 import pandas as pd
@@ -182,8 +183,27 @@ def collinear() -> list[dict]:
     ]
 
 
+def default_fits() -> list[dict]:
+    """`cp.fit` of the tables of `make bench-accuracy`, a new seed each time."""
+    found = []
+    for case, rows, repeats in (("elV", 71, 9), ("elB", 71, 9), ("binary", 1044, 5)):
+        table, seeds = accuracy_cases.CASES[case].table, iter(range(100))
+        took = seconds(lambda table=table, seeds=seeds: cp.fit(table, seed=next(seeds)), repeats)
+        found.append(row(f"default fit, {case}, {rows} rows", took, "s"))
+    return found
+
+
 PARTS = {
-    f.__name__: f for f in (exact_draws, refit, ingest, collinear, ess_per_second, fresh_processes)
+    f.__name__: f
+    for f in (
+        default_fits,
+        exact_draws,
+        refit,
+        ingest,
+        collinear,
+        ess_per_second,
+        fresh_processes,
+    )
 }
 
 
