@@ -15,7 +15,10 @@ LOST = 0.02  # eigenvalues that are left out, of which each direction at a landm
 
 
 def basis(places, lengths=LENGTHS):
-    kernels = (("short", lengths), ("long", tuple(3.0 * length for length in lengths)))
+    kernels = (
+        ("short", lengths, "smooth"),
+        ("long", tuple(3.0 * length for length in lengths), "rough"),
+    )
     return Landmarks(
         basis=cp.Polynomial(degree=1), landmarks=tuple(map(tuple, places)), kernels=kernels
     )
@@ -28,10 +31,11 @@ def features(both, u, name):
 
 @pytest.mark.parametrize(("name", "factor"), [("short", 1.0), ("long", 3.0)])
 def test_their_prior_covariance_is_the_kernel_at_landmarks(rng, name, factor):
+    kind = {"short": "smooth", "long": "rough"}[name]
     places = rng.uniform(-1.0, 1.0, (60, 2))
     phi = features(basis(places), places, name)
     scaled = places / (factor * np.array(LENGTHS))
-    missing = between(scaled, scaled) - phi @ phi.T
+    missing = between(scaled, scaled, kind) - phi @ phi.T
     assert np.abs(missing).max() < LOST
     assert np.linalg.eigvalsh(missing)[0] > -1e-9
     assert phi.shape[1] < 60, "directions that hardly vary are left out"
@@ -56,8 +60,10 @@ def test_given_rows_they_predict_as_the_exact_process(rng):
     precision = np.eye(seen.shape[1]) + seen.T @ seen / noise**2
     mean = asked @ np.linalg.solve(precision, seen.T @ values / noise**2)
     sd = np.sqrt(np.einsum("ij,ij->i", asked, np.linalg.solve(precision, asked.T).T))
-    near, every = (between(places / LENGTHS, u / np.array(LENGTHS)) for u in (rows, places))
-    inner = between(rows / np.array(LENGTHS), rows / np.array(LENGTHS))
+    near, every = (
+        between(places / LENGTHS, u / np.array(LENGTHS), "smooth") for u in (rows, places)
+    )
+    inner = between(rows / np.array(LENGTHS), rows / np.array(LENGTHS), "smooth")
     gain = np.linalg.solve(inner + noise**2 * np.eye(30), near.T).T
     exact_sd = np.sqrt(np.diag(every - gain @ near.T))
     assert np.abs(mean - gain @ values).max() < 0.05
@@ -82,12 +88,12 @@ def test_a_design_has_them_beside_other_terms_and_text(rng):
 @pytest.mark.parametrize(
     ("places", "kernels"),
     [
-        (((0.0, 0.0),), (("k", (1.0,)),)),
-        (((0.0,), (0.0, 1.0)), (("k", (1.0,)),)),
-        (((0.0,),), (("k", (0.0,)),)),
-        (((0.0,),), (("k", (1.0,)), ("k", (2.0,)))),
+        (((0.0, 0.0),), (("k", (1.0,), "smooth"),)),
+        (((0.0,), (0.0, 1.0)), (("k", (1.0,), "smooth"),)),
+        (((0.0,),), (("k", (0.0,), "smooth"),)),
+        (((0.0,),), (("k", (1.0,), "smooth"), ("k", (2.0,), "smooth"))),
     ],
 )
 def test_lengths_and_landmarks_must_fit(places, kernels):
-    with pytest.raises(cp.DesignError, match="one positive length for each"):
+    with pytest.raises(cp.DesignError, match="smooth or rough kernels"):
         Landmarks(basis=cp.Polynomial(degree=1), landmarks=places, kernels=kernels)

@@ -34,7 +34,7 @@ from claude_pymc.tables.statistics import PatternStats
 from claude_pymc.tables.table import Table
 
 ORDER, BOUNDARY = 20, 1.6
-FACTORS = (0.7, 1.0, 1.5)  # of the lengths of a kernel over all descriptors
+KINDS = ("smooth", "rough")  # kernels over all descriptors
 MOST_LANDMARKS, LEAST_SHARED = 200, 20  # places, and rows with both targets that have own lengths
 LEAST = 5  # rows of which some may be far
 # Corrections are a small part of what a target varies by, a simulation carries over by about one,
@@ -68,15 +68,15 @@ def fit(
     with x, and of a function of x that has one of the structures
 
         constant | linear | and products of pairs | and a function of each descriptor | and a
-        process over all descriptors, of several lengths
+        smooth or rough process over all descriptors
 
     (`claude_pymc.joint.sets`). The primary target's noise is normal or, where each of its rows has
     the cheaper values, perhaps Student-t. All combinations are compared by their evidence, equal
     odds before, and the posterior is averaged over them.
 
     Lengths of the processes over all descriptors are found before, from the values of the first
-    target and from what others add to it, and enter with the factors 0.7, 1 and 1.5
-    (`claude_pymc.joint.lengths`); everything else is learned.
+    target and from what others add to it (`claude_pymc.joint.lengths`); everything else is learned.
+    A smooth process is squared-exponential, a rough one Matern 5/2.
 
     Parameters
     ----------
@@ -182,14 +182,16 @@ def landmarks_for(
     for j, target in enumerate(design.targets):
         have = np.isfinite(y[:, max(j - 1, 0) : j + 1]).all(axis=1)
         if u.shape[1] and have.sum() >= (LEAST_SHARED if j else 2):
-            jobs.append((target, u[have], y[have, j] - (y[have, j - 1] if j else 0.0)))
-    streams = rng.spawn(len(jobs))
+            values = y[have, j] - (y[have, j - 1] if j else 0.0)
+            jobs += [
+                (target, kind, u[have], values, own)
+                for kind, own in zip(KINDS, rng.spawn(len(KINDS)), strict=True)
+            ]
     with ThreadPoolExecutor(THREADS) as pool:  # matrices let go of the interpreter
-        lengths = list(pool.map(lambda job, own: lengths_of(job[1], job[2], own), jobs, streams))
+        lengths = list(pool.map(lambda job: lengths_of(job[2], job[3], job[4], job[1]), jobs))
     kernels = [
-        (f"{target} x{f:g}", tuple(f * length for length in found))
-        for (target, *_), found in zip(jobs, lengths, strict=True)
-        for f in FACTORS
+        (f"{target}, {kind}", found, kind)
+        for (target, kind, *_), found in zip(jobs, lengths, strict=True)
     ]
     if not kernels:
         return inner

@@ -1,11 +1,13 @@
 r"""Lengths of a kernel over all descriptors, one for each, from a few rows.
 
 Rows v of descriptors u are taken as v = a + b . u + f(u) + noise with a Gaussian process f of
-Matern 5/2 covariance; amplitude, noise and lengths are those of highest posterior density,
+squared-exponential or Matern 5/2 covariance; amplitude, noise and lengths are those of highest
+posterior density,
 
-    log p(v | l, s, t) - sum_j (log l_j - log 1)^2 / 2 - (log s - log 0.7)^2 / 2 - ...,
+    log p(v | l, s, t) - sum_j (log l_j - log m)^2 / (2 w^2) - (log s - log 0.7)^2 / 2 - ...,
 
-lengths in units of half the range of a descriptor. They shape features
+lengths in units of half the range of a descriptor, m = 1 and w = 1, for the rough kernel m = 2 and
+w = 1.25. They shape features
 (`claude_pymc.tables.landmarks`), whose amplitude and scale the model itself learns or averages
 over.
 
@@ -20,16 +22,18 @@ import numpy as np
 from scipy.linalg import cho_solve
 
 from claude_pymc.joint.ascent import ascend
-from claude_pymc.tables.landmarks import matern
+from claude_pymc.tables.landmarks import CORRELATIONS
 
-MEDIAN, LOG_SD = 1.0, 1.0  # of the prior of lengths
+LENGTH = {"smooth": (1.0, 1.0), "rough": (2.0, 1.25)}  # median, log sd
 AMPLITUDE, NOISE = (0.7, 1.0), (0.1, 1.5)  # median, log sd
 LINEAR, CONSTANT = 0.5, 2.0  # prior sds
 MOST = 200  # rows
 FLAT = 0.03
 
 
-def lengths_of(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> tuple[float, ...]:
+def lengths_of(
+    u: np.ndarray, v: np.ndarray, rng: np.random.Generator, kind: str = "smooth"
+) -> tuple[float, ...]:
     """Length of each descriptor.
 
     Parameters
@@ -40,6 +44,8 @@ def lengths_of(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> tuple[
         Values; they are standardised here.
     rng : Generator
         Chooses among more than 200 rows.
+    kind : "smooth" or "rough"
+        Kernel, squared-exponential or Matern 5/2.
 
     Examples
     --------
@@ -56,12 +62,12 @@ def lengths_of(u: np.ndarray, v: np.ndarray, rng: np.random.Generator) -> tuple[
     p = u.shape[1]
     squares = np.square(u[:, None] - u[None]).transpose(2, 0, 1)
     steady = CONSTANT**2 + LINEAR**2 * u @ u.T
-    mean = np.log([*(MEDIAN,) * p, AMPLITUDE[0], NOISE[0]])
-    sd = np.array([*(LOG_SD,) * p, AMPLITUDE[1], NOISE[1]])
+    mean = np.log([*(LENGTH[kind][0],) * p, AMPLITUDE[0], NOISE[0]])
+    sd = np.array([*(LENGTH[kind][1],) * p, AMPLITUDE[1], NOISE[1]])
 
     def evaluate(theta: np.ndarray) -> tuple[float, np.ndarray]:
         rate = np.exp(-2.0 * theta[:p])
-        found, steep = matern(np.tensordot(rate, squares, 1))
+        found, steep = CORRELATIONS[kind](np.tensordot(rate, squares, 1))
         amplitude = math.exp(2.0 * theta[p])
         kernel = amplitude * found
         noise = math.exp(2.0 * theta[p + 1]) + 1e-6

@@ -28,7 +28,7 @@ def basis_from_dict(data: dict[str, Any]) -> Basis:
         return Landmarks(
             basis=basis_from_dict(fields["basis"]),
             landmarks=tuple(tuple(place) for place in fields["landmarks"]),
-            kernels=tuple((str(name), tuple(lengths)) for name, lengths in fields["kernels"]),
+            kernels=tuple((str(n), tuple(ls), str(kind)) for n, ls, kind in fields["kernels"]),
         )
     if kind not in BASES:
         raise DesignError(

@@ -1,6 +1,6 @@
 r"""Features of Gaussian processes over all descriptors at once, at landmarks.
 
-With landmarks Z and the Matern kernel of smoothness 5/2, k, the features
+With landmarks Z and a kernel k, squared-exponential or Matern of smoothness 5/2, the features
 
     phi(x) = S^(-1/2) V' k(Z, x),    k(Z, Z) = V S V',
 
@@ -36,42 +36,45 @@ Names = tuple[str, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Landmarks(Basis):
-    """Terms of another basis, and features of Matern kernels at landmarks.
+    """Terms of another basis, and features of kernels at landmarks.
 
     Parameters
     ----------
     basis : Basis
     landmarks : tuple of tuple of float, (landmark, descriptor)
         Where the bounds of a descriptor are at -1 and 1.
-    kernels : tuple of (str, tuple of float)
-        Name of each kernel, and its length in each descriptor; its features are the group
-        "kernel NAME".
+    kernels : tuple of (str, tuple of float, str)
+        Name of each kernel, its length in each descriptor, and "smooth" (squared-exponential) or
+        "rough" (Matern 5/2); its features are the group "kernel NAME".
 
     Examples
     --------
     >>> from claude_pymc.tables.basis import Polynomial
     >>> both = Landmarks(basis=Polynomial(degree=1), landmarks=((-1.0,), (0.5,)),
-    ...                  kernels=(("long", (1.0,)),))
+    ...                  kernels=(("long", (1.0,), "smooth"),))
     >>> both.terms(["x"]), both.groups(["x"])[2:]
     (('1', 'x', 'long[0]', 'long[1]'), ('kernel long', 'kernel long'))
     """
 
     basis: Basis
     landmarks: tuple[tuple[float, ...], ...]
-    kernels: tuple[tuple[str, tuple[float, ...]], ...]
+    kernels: tuple[tuple[str, tuple[float, ...], str], ...]
 
     kind: ClassVar[str] = "landmarks"
 
     def __post_init__(self) -> None:
         """Check lengths and landmarks."""
         sizes = {len(place) for place in self.landmarks}
-        sizes |= {len(lengths) for _, lengths in self.kernels}
-        positive = all(0 < length < np.inf for _, lengths in self.kernels for length in lengths)
-        names = [name for name, _ in self.kernels]
-        if len(sizes) != 1 or not positive or len(set(names)) < len(names):
+        sizes |= {len(lengths) for _, lengths, _ in self.kernels}
+        known = all(
+            kind in CORRELATIONS and all(0 < length < np.inf for length in lengths)
+            for _, lengths, kind in self.kernels
+        )
+        names = [name for name, *_ in self.kernels]
+        if len(sizes) != 1 or not known or len(set(names)) < len(names):
             raise DesignError(
-                "landmarks, and kernels of different names, with one positive length for each "
-                "descriptor",
+                "landmarks, and smooth or rough kernels of different names, with one positive "
+                "length for each descriptor",
                 f"{len(self.landmarks)} landmarks, kernels {self.kernels!r}",
                 "a length of zero, a name twice, or landmarks of other descriptors",
                 "give each kernel one length for each descriptor",
@@ -117,12 +120,12 @@ class Landmarks(Basis):
     def _each(self) -> list[tuple[str, int]]:
         """Kernel of each feature, and its position there."""
         sized = zip(self.kernels, self._sizes, strict=True)
-        return [(name, i) for (name, _), size in sized for i in range(size)]
+        return [(name, i) for (name, *_), size in sized for i in range(size)]
 
     @cached_property
     def _sizes(self) -> list[int]:
         """Count the features of each kernel."""
-        return [len(_projection(self.landmarks, lengths)) for _, lengths in self.kernels]
+        return [len(_projection(self.landmarks, *kernel)) for _, *kernel in self.kernels]
 
     def kernel(self, descriptors: Sequence[str]) -> Kernel:
         """Lengths of the other basis; those of the features are fixed."""
@@ -137,9 +140,9 @@ class Landmarks(Basis):
         phi = np.empty((at + sum(self._sizes), len(u))) if out is None else out
         self.basis.expand(u, phi[:at])
         places = np.array(self.landmarks)
-        for (_, lengths), size in zip(self.kernels, self._sizes, strict=True):
-            near = between(places / lengths, u / np.array(lengths))
-            np.dot(_projection(self.landmarks, lengths), near, out=phi[at : at + size])
+        for (_, lengths, kind), size in zip(self.kernels, self._sizes, strict=True):
+            near = between(places / lengths, u / np.array(lengths), kind)
+            np.dot(_projection(self.landmarks, lengths, kind), near, out=phi[at : at + size])
             at += size
         return phi.T
 
@@ -149,27 +152,38 @@ class Landmarks(Basis):
             "kind": self.kind,
             "basis": self.basis.to_dict(),
             "landmarks": [list(place) for place in self.landmarks],
-            "kernels": [[name, list(lengths)] for name, lengths in self.kernels],
+            "kernels": [[name, list(lengths), kind] for name, lengths, kind in self.kernels],
         }
 
 
-def matern(square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def smooth(square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel exp(-r^2 / 2) with r^2 = ``square``, and -2 times its slope there."""
+    found = np.exp(-0.5 * np.maximum(square, 0.0))
+    return found, found
+
+
+def rough(square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Kernel (1 + r + r^2 / 3) exp(-r) with r^2 / 5 = ``square``, and -2 times its slope there."""
     r = np.sqrt(5.0 * np.maximum(square, 0.0))
     fall = np.exp(-r)
     return (1.0 + r + r * r / 3.0) * fall, (5.0 / 3.0) * (1.0 + r) * fall
 
 
-def between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+CORRELATIONS = {"smooth": smooth, "rough": rough}
+
+
+def between(a: np.ndarray, b: np.ndarray, kind: str) -> np.ndarray:
     """Kernel of points (point, dim), of unit length."""
     square = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2.0 * a @ b.T
-    return matern(square)[0]
+    return CORRELATIONS[kind](square)[0]
 
 
 @lru_cache(64)
-def _projection(landmarks: tuple[tuple[float, ...], ...], lengths: tuple[float, ...]) -> np.ndarray:
+def _projection(
+    landmarks: tuple[tuple[float, ...], ...], lengths: tuple[float, ...], kind: str
+) -> np.ndarray:
     """S^(-1/2) V' (feature, landmark), features that vary most first."""
     places = np.array(landmarks) / lengths
-    values, vectors = np.linalg.eigh(between(places, places))
+    values, vectors = np.linalg.eigh(between(places, places, kind))
     keep = np.flatnonzero(values > LEAST)[::-1]
     return np.asarray((vectors[:, keep] / np.sqrt(values[keep])).T)
