@@ -172,3 +172,20 @@ def test_estimates_are_unbiased_whatever_the_sites_are(density, theta, rng):
         points = np.repeat(theta[None], 20_000, axis=0)
         raw = np.exp(density.draw_entries(points, rng)[0] - value)
         assert abs(raw.mean() - 1) < 4 * np.hypot(se, raw.std() / np.sqrt(len(raw)))
+
+
+def test_estimates_far_from_the_sites_are_sums_of_densities(rng):
+    """At scales of e^9 and noise a hundred times that of the sites digits must not run out."""
+    density = far_rows(rng)
+    theta = density.layout.mean.copy()
+    theta[:2] = np.log(0.03), np.log(2.0)
+    density.evaluate(theta)
+    for noise, scale in ((1.3, 9.0), (-6.0, 9.0), (1.3, -8.0)):
+        points = theta.copy()
+        points[[0, 2, 3]] = noise, scale, scale
+        estimates, _ = density.draw_entries(np.repeat(points[None], 500, axis=0), rng)
+        sigma, nu = density.noise(points)
+        prior = stats.norm.logpdf(points, density.layout.mean, density.layout.sd).sum()
+        # No value of the rows has a density above that of a residual of zero.
+        highest = len(density.rows.y) * stats.t.logpdf(0.0, nu, 0.0, sigma[0]) + prior
+        assert not np.isnan(estimates).any() and estimates.max() < highest + np.log(500) + 7

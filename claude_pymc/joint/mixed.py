@@ -25,6 +25,7 @@ from numba import njit
 from claude_pymc.joint.laplace import Rows, workspace
 from claude_pymc.joint.propagation import (
     SWEEPS,
+    TINY,
     nodes,
     propagate,
     pulled,
@@ -44,6 +45,7 @@ from claude_pymc.joint.tiles import (
 
 JITTER = 1e-10  # of the prior variance of a row
 NORMAL_SHARE = 0.3  # of the precision of normal noise, in sites to start from
+APART = 1e6  # variance of a row before its site over that after, at most
 SOUND = 0.2  # share of the precision of a row that its site leaves at least
 ROUND = 1e-12  # share of the precision of a row that is left without its site, at least
 
@@ -116,7 +118,14 @@ def estimate(
     jacobian, root, _ = workspace(size, n)
     scaled = rows.base * tau
     y = rows.y - np.dot(rows.base, rows.mean)
-    cov, steady = np.zeros((padded(n), padded(n))), np.maximum(sites[0], 0.0)
+    cov, sites = np.zeros((padded(n), padded(n))), sites.copy()
+    for i in range(n):  # as much as noise of this size may say, and double precision tell apart
+        largest = 1.0 / (sigma[i] ** 2 + rows.error[i] ** 2)
+        largest = min(largest, APART / max(np.square(scaled[i]).sum(), TINY))
+        if sites[0, i] > largest:
+            sites[1, i] *= largest / sites[0, i]
+            sites[0, i] = largest
+    steady = np.maximum(sites[0], 0.0)
     if few:
         given = np.dot(scaled, scaled.T)
         value = _known_of_few(given, steady, order, root, cov)
