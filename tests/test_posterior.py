@@ -212,6 +212,7 @@ def test_mean_std_interval_and_frame(pair):
     draws = found.draws.to_numpy()
     np.testing.assert_allclose(found.mean(), draws.mean(axis=0))
     np.testing.assert_allclose(found.std(), draws.std(axis=0, ddof=1))
+    np.testing.assert_array_equal(found.median(), np.median(found.draws, axis=0))
     ends = found.interval(0.8)
     assert ends.dims == ("candidate", "target", "bound")
     np.testing.assert_allclose(ends.sel(bound="lower"), np.quantile(draws, 0.1, axis=0))

@@ -32,6 +32,14 @@ class Prediction:
         """Mean over draws (candidate, target)."""
         return self.draws.mean(SAMPLE, skipna=False)
 
+    def median(self) -> xr.DataArray:
+        """Median over draws (candidate, target).
+
+        Observations of a target that is modelled by its logarithm have no mean where noise is
+        Student-t; they have a median and intervals.
+        """
+        return self.draws.median(SAMPLE, skipna=False)
+
     def std(self) -> xr.DataArray:
         """Return the standard deviation over draws (candidate, target); zero if there is one."""
         return self.draws.std(SAMPLE, ddof=min(1, self.draws.sizes[SAMPLE] - 1), skipna=False)
