@@ -107,3 +107,20 @@ def test_few_measured_rows_are_enough(rows):
     found = post.predict(np.zeros((1, 2)), seed=0)
     low, high = found.interval(0.95).sel(target="exp").to_numpy()[0]
     assert low < 0.0 < high
+
+
+def test_what_is_no_table_or_not_used_is_said(rows):
+    frame = pd.DataFrame({"a": [0.0], "b": [1.0], "sim": [2.0], "exp": [3.0]})
+    with pytest.raises(cp.TableError, match=r"Table\.from_frame"):
+        cp.fit(frame)
+    with pytest.raises(cp.DesignError, match="mapping of targets to transforms"):
+        cp.fit(rows, transforms="log")
+    with pytest.raises(cp.SamplingError, match="at least one draw"):
+        cp.fit(rows, draws=0)
+    known = cp.Table(rows.descriptors, rows.targets, rows.x, rows.y, sigma=np.full(40, 0.1))
+    with pytest.warns(cp.Notice, match="does not use known errors"):
+        cp.fit(known, seed=0)
+
+
+def test_its_checks_are_read_as_those_of_any_draws(post):
+    assert cp.diagnose(post).ok

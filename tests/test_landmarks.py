@@ -97,3 +97,11 @@ def test_a_design_has_them_beside_other_terms_and_text(rng):
 def test_lengths_and_landmarks_must_fit(places, kernels):
     with pytest.raises(cp.DesignError, match="smooth or rough kernels"):
         Landmarks(basis=cp.Polynomial(degree=1), landmarks=places, kernels=kernels)
+
+
+def test_features_of_another_machine_are_refused(rng):
+    written = basis(rng.uniform(-1.0, 1.0, (20, 2))).to_dict()
+    assert basis_from_dict(json.loads(json.dumps(written))).to_dict() == written
+    written["proof"][3] *= -1.0
+    with pytest.raises(cp.DesignError, match="fit again on this machine"):
+        basis_from_dict(written)

@@ -12,7 +12,13 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from claude_pymc.errors import PosteriorWarning
+from claude_pymc.errors import (
+    DesignError,
+    Notice,
+    PosteriorWarning,
+    SamplingError,
+    TableError,
+)
 from claude_pymc.joint.averaged import draw_averaged
 from claude_pymc.joint.convergence import convergence
 from claude_pymc.joint.lengths import lengths_of
@@ -30,21 +36,21 @@ from claude_pymc.tables.indicators import Indicated
 from claude_pymc.tables.kept import KeptRows
 from claude_pymc.tables.landmarks import WORD, Landmarks
 from claude_pymc.tables.smooth import HSGP
-from claude_pymc.tables.statistics import PatternStats
+from claude_pymc.tables.statistics import PatternStats, notice_unmeasured
 from claude_pymc.tables.table import Table
 
 ORDER, BOUNDARY = 20, 1.6
 KINDS = ("smooth", "rough")  # kernels over all descriptors
 MOST_LANDMARKS, LEAST_SHARED = 200, 20  # places, and rows with both targets that have own lengths
 LEAST = 5  # rows of which some may be far
-# Corrections are a small part of what a target varies by, a simulation carries over by about one,
+# Corrections are about a tenth of what a target varies by, a simulation carries over by about one,
 # and experiments scatter by some percent or tens of them.
 PRIOR = ShrinkagePrior(
     noise=0.2,
     noise_log_sd=0.8,
     linkage_sd=0.25,
     varying=0.1,
-    correction=0.05,
+    correction=0.1,
     correction_log_sd=1.0,
 )
 
@@ -86,7 +92,7 @@ def fit(
         As in :meth:`Design.from_table`.
     prior : ShrinkagePrior
         By default narrower than that of a specification: corrections are expected to be small
-        beside what a target varies by (median 5 %, log sd 1), linkages within 0.25 of 1.
+        beside what a target varies by (median 10 %, log sd 1), linkages within 0.25 of 1.
     draws, chains : int
         Independent draws are dealt out to ``chains``.
     seed : int, optional
@@ -98,10 +104,21 @@ def fit(
     JointPosterior
         Its ``ranking`` lists the structures with evidence and probability.
 
+    Raises
+    ------
+    TableError
+        If it is given something else than a table.
+    DesignError
+        If transforms are not a mapping, or as :meth:`Design.from_table` raises it.
+    SamplingError
+        If no draws are asked for.
+
     Warns
     -----
     PosteriorWarning
         If the draws failed a check.
+    Notice
+        Of what the table has and this fit does not use: known errors, sources.
 
     Examples
     --------
@@ -112,6 +129,7 @@ def fit(
     >>> bool(abs(post.predict([[0.52]], seed=0).mean().sel(target="exp") - 1.37) < 0.1)
     True
     """
+    _refuse(table, transforms, draws, chains)
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
     scaling: dict[str, Any] = {"transforms": transforms, "quantities": quantities, "bounds": bounds}
     rows = table.rows(np.isfinite(table.y).any(axis=1))
@@ -130,6 +148,7 @@ def fit(
             design = Design.from_table(table, inner, "auto", **scaling)
             spec, modes = JointGaussian(design, prior), None
         stats = PatternStats.from_table(rows, spec.design, rows=modes is not None)
+        notice_unmeasured(stats)
         tree, _ = draw_averaged(
             spec, stats, draws=draws, chains=chains, seed=seed, stage=stage, modes=modes
         )
@@ -137,6 +156,40 @@ def fit(
     if failed:
         warnings.warn("\n".join(failed), PosteriorWarning, stacklevel=2)
     return JointPosterior(tree, spec)
+
+
+def _refuse(table: Any, transforms: Any, draws: int, chains: int) -> None:
+    """Refuse what is no table or no number of draws; say what is not used."""
+    if not isinstance(table, Table):
+        raise TableError(
+            "a table",
+            type(table).__name__,
+            "a data frame does not say which columns are descriptors and which targets",
+            "make one: Table.from_frame(frame, descriptors, targets)",
+        )
+    if transforms is not None and not isinstance(transforms, Mapping):
+        raise DesignError(
+            "a mapping of targets to transforms",
+            f"{transforms!r}",
+            "one transform for all targets",
+            f"name them: transforms={dict.fromkeys(map(str, table.targets), 'log')}",
+        )
+    if draws < 1 or chains < 1:
+        raise SamplingError(
+            "at least one draw and one chain",
+            f"draws={draws}, chains={chains}",
+            "a zero",
+            "leave them out",
+        )
+    known = table.sigma is not None and bool(np.isfinite(table.sigma).any())
+    used = {"known errors (sigma)": known, "sources": any(table.sources or ())}
+    for what in (name for name, has in used.items() if has):
+        warnings.warn(
+            f"the automatic default does not use {what}; a specification does: "
+            "JointGaussian(design, errors=True, sources=[...])",
+            Notice,
+            stacklevel=4,
+        )
 
 
 def numbers_of(table: Table) -> list[str]:

@@ -9,7 +9,8 @@ has found at a theta not far away (`claude_pymc.joint.propagation`). A row in tu
 site: with f_i ~ N(m_i, v_i) without it, int p(lambda_i) N(y_i; m_i, v_i + s_i^2 / lambda_i + ...),
 over the same integral of the site, is one factor of the estimate, and lambda_i is drawn from its
 posterior, among the nodes of the trapezoidal rule. Whatever the sites are, the product is unbiased
-for the sum over nodes; good sites make it vary little. Rows that may be far are met first, while
+for the sum over nodes; near those of the mode it varies little, where a row may be near or far at
+odds with others it can miss a mode for many draws. Rows that may be far are met first, while
 the others are still sites. z is integrated out exactly.
 
 Source: fully adapted sequential Monte Carlo, Pitt, Shephard, J. Am. Stat. Assoc. 94, 590 (1999).
@@ -142,11 +143,13 @@ def estimate(
     found = np.empty(size)
     if few:  # Matheron's rule
         y -= np.dot(scaled, normal[:q]) + np.sqrt(spread) * normal[q:]
-        _solved(y, spread, given, few, root, found)
+        if not _solved(y, spread, given, few, root, found):
+            return -np.inf
         solve_transposed(root, found)
         z[:] = normal[:q] + np.dot(scaled.T, found)
     else:
-        _solved(y, spread, given, few, root, found)
+        if not _solved(y, spread, given, few, root, found):
+            return -np.inf
         found += normal[:q]
         solve_transposed(root, found)
         z[:] = found
@@ -326,8 +329,8 @@ def _solved(
     few: bool,
     root: np.ndarray,
     white: np.ndarray,
-) -> None:
-    """Factor of K + V and its solution for y; ``given`` is K where rows are few.
+) -> bool:
+    """Factor of K + V and its solution for y; ``given`` is K where rows are few. Say if it exists.
 
     Else it is J, and the factor that of H = I + J V^-1 J', with the solution for J V^-1 y.
     """
@@ -343,5 +346,7 @@ def _solved(
         for e in range(size):
             white[e] = np.dot(weighted[e], y)
         fill_identity_plus(weighted, given, root)
-    factorise(root)
-    solve_lower(root, white)
+    sound = factorise(root)
+    if sound:
+        solve_lower(root, white)
+    return sound

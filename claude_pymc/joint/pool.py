@@ -26,7 +26,7 @@ from claude_pymc.joint.stages import Mode
 WINDOW, MOST_SETS = 5.0, 8  # nats below the best set, and number of sets, that are drawn from
 FIRST, LEAST = 400, 60  # draws of the first round, and of each set
 WIDE, POOR, ROUNDS, MOST = 0.05, 0.05, 3, 25
-LAST, ENOUGH = 4, 0.85  # rounds, and effective draws of those wanted
+LAST, ENOUGH = 10, 0.85  # rounds, and effective draws of those wanted
 HOPED = 0.15  # share of effective draws of a proposal that was just fitted, at least
 THREADS, CHUNK = 2, 100
 
@@ -148,7 +148,7 @@ def pooled(
 def _joined(one: Pool, other: Pool) -> Pool:
     """Both samples as one from the mixture of what they came from.
 
-    Shares of the sets are equal but for rounding, so that weights are those of the parts.
+    A set's share of all draws is that of both samples together.
     """
     sets = range(len(one.modes))
     total = len(one.ratio) + len(other.ratio)

@@ -49,8 +49,8 @@ def diagnose(idata: Any) -> Diagnostics:
 
     Parameters
     ----------
-    idata : DataTree
-        As :func:`claude_pymc.sample` returns it.
+    idata : DataTree or JointPosterior
+        As :func:`claude_pymc.sample` or :func:`claude_pymc.fit` returns it.
 
     Returns
     -------
@@ -66,6 +66,7 @@ def diagnose(idata: Any) -> Diagnostics:
     --------
     >>> print(diagnose(idata))   # doctest: +SKIP
     """
+    idata = getattr(idata, "idata", idata)
     notes = []
     shared = idata.attrs.get("shared_rows")
     if shared is not None:

@@ -25,11 +25,13 @@ def basis_from_dict(data: dict[str, Any]) -> Basis:
         named = tuple((str(name), tuple(names)) for name, names in fields["categories"])
         return Indicated(basis=basis_from_dict(fields["basis"]), categories=named)
     if kind == Landmarks.kind:
-        return Landmarks(
+        found = Landmarks(
             basis=basis_from_dict(fields["basis"]),
             landmarks=tuple(tuple(place) for place in fields["landmarks"]),
             kernels=tuple((str(n), tuple(ls), str(kind)) for n, ls, kind in fields["kernels"]),
         )
+        found.refuse_others(fields["proof"])
+        return found
     if kind not in BASES:
         raise DesignError(
             f"a basis of kind {sorted(BASES)}",

@@ -153,7 +153,29 @@ class Landmarks(Basis):
             "basis": self.basis.to_dict(),
             "landmarks": [list(place) for place in self.landmarks],
             "kernels": [[name, list(lengths), kind] for name, lengths, kind in self.kernels],
+            "proof": self.proof(),
         }
+
+    def proof(self) -> list[float]:
+        """Each feature at the mean of the landmarks, moved off every symmetry.
+
+        Where eigenvalues coincide, features are a matter of the linear algebra at hand, and
+        coefficients of one machine mean nothing on another.
+        """
+        place = np.mean(self.landmarks, axis=0) + np.linspace(0.1, 0.23, len(self.landmarks[0]))
+        at = len(self.basis.orders(len(place)))
+        return [float(value) for value in self.expand(place[None])[0, at:]]
+
+    def refuse_others(self, proof: Sequence[float]) -> None:
+        """Refuse the file of a machine whose features are others."""
+        own = self.proof()
+        if len(own) != len(proof) or not np.allclose(own, proof, atol=1e-6):
+            raise DesignError(
+                "features as they were when the file was written",
+                "others",
+                "kernels of equal eigenvalues, whose directions depend on the machine",
+                "fit again on this machine",
+            )
 
 
 def smooth(square: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -186,4 +208,7 @@ def _projection(
     places = np.array(landmarks) / lengths
     values, vectors = np.linalg.eigh(between(places, places, kind))
     keep = np.flatnonzero(values > LEAST)[::-1]
-    return np.asarray((vectors[:, keep] / np.sqrt(values[keep])).T)
+    found = (vectors[:, keep] / np.sqrt(values[keep])).T
+    # An eigenvector has no sign of its own: its largest entry is positive.
+    largest = np.take_along_axis(found, np.abs(found).argmax(axis=1)[:, None], axis=1)
+    return np.asarray(found * np.sign(largest))
