@@ -43,14 +43,14 @@ ORDER, BOUNDARY = 20, 1.6
 KINDS = ("smooth", "rough")  # kernels over all descriptors
 MOST_LANDMARKS, LEAST_SHARED = 200, 20  # places, and rows with both targets that have own lengths
 LEAST = 5  # rows of which some may be far
-# Corrections are about a tenth of what a target varies by, a simulation carries over by about one,
+# Corrections are a small part of what a target varies by, a simulation carries over by about one,
 # and experiments scatter by some percent or tens of them.
 PRIOR = ShrinkagePrior(
     noise=0.2,
     noise_log_sd=0.8,
     linkage_sd=0.25,
     varying=0.1,
-    correction=0.1,
+    correction=0.05,
     correction_log_sd=1.0,
 )
 
@@ -92,7 +92,7 @@ def fit(
         As in :meth:`Design.from_table`.
     prior : ShrinkagePrior
         By default narrower than that of a specification: corrections are expected to be small
-        beside what a target varies by (median 10 %, log sd 1), linkages within 0.25 of 1.
+        beside what a target varies by (median 5 %, log sd 1), linkages within 0.25 of 1.
     draws, chains : int
         Independent draws are dealt out to ``chains``.
     seed : int, optional
