@@ -75,6 +75,6 @@ def test_ranks_are_uniform_where_rows_are_complete(name, layout):
     rows = cp.Table(["x"], TARGETS, layout.x, y, sigma=layout.sigma, sources=layout.sources)
     design = cp.Design.from_bounds({"x": (0.0, 1.0)}, TARGETS, cp.Legendre(degree=3), PAIR)
     spec = cp.JointGaussian(design, **ROWS[name])
-    result = cp.calibrate(spec, rows, simulations=100, draws=200, chains=1, seed=4)
+    result = cp.calibrate(spec, rows, simulations=60, draws=200, chains=1, seed=4)
     assert {"freedom", "linkage"} <= {quantity.split("[")[0] for quantity in result.quantities}
     assert result.rejected(0.01) == []
