@@ -11,8 +11,8 @@ from typing import Any
 __version__ = "0.2.0"
 
 _WHERE = {
-    "claude_pymc.acquisition.candidates": ["mesh"],
-    "claude_pymc.acquisition.objectives": ["Maximize", "Minimize", "Reach"],
+    "claude_pymc.acquisition.spaces": ["Box", "Simplex", "mesh"],
+    "claude_pymc.acquisition.objectives": ["Maximize", "Minimize", "Reach", "Within"],
     "claude_pymc.acquisition.propose": ["propose"],
     "claude_pymc.datasets": ["load_dataset"],
     "claude_pymc.errors": [

@@ -1,10 +1,10 @@
 """Types of the public names, which `__init__.py` loads lazily."""
 
-from claude_pymc.acquisition.candidates import mesh as mesh
 from claude_pymc.acquisition.objectives import Maximize as Maximize
 from claude_pymc.acquisition.objectives import Minimize as Minimize
 from claude_pymc.acquisition.objectives import Reach as Reach
 from claude_pymc.acquisition.propose import propose as propose
+from claude_pymc.acquisition.spaces import mesh as mesh
 from claude_pymc.datasets import load_dataset as load_dataset
 from claude_pymc.errors import CandidateError as CandidateError
 from claude_pymc.errors import ClaudeError as ClaudeError

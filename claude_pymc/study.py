@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from claude_pymc.acquisition.candidates import mesh
 from claude_pymc.acquisition.objectives import Objective
+from claude_pymc.acquisition.spaces import mesh
 from claude_pymc.datasets import shipped
 from claude_pymc.errors import StudyError
 from claude_pymc.joint.priors import Prior

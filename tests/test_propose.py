@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from fakes import FakePredictive
 
-from claude_pymc.acquisition.candidates import mesh
 from claude_pymc.acquisition.functions import expected_improvement, log_expected_improvement
 from claude_pymc.acquisition.objectives import Maximize, Minimize, Reach
 from claude_pymc.acquisition.propose import propose
+from claude_pymc.acquisition.spaces import mesh
 from claude_pymc.errors import CandidateError, Notice
 
 POOL = mesh(x=np.linspace(-1, 1, 11))
@@ -92,7 +92,7 @@ def test_a_batch_has_no_repeats(post):
     assert sorted(found["candidate"][:11]) == list(range(11))
     assert found["candidate"][11:].is_unique
     assert found["rank"].tolist() == [*range(1, 12), *range(1, 6)]
-    assert found["rule"].tolist() == ["log_ei"] * 11 + ["variance"] * 5
+    assert found["rule"].tolist() == ["log_ei"] * 11 + ["maximizers"] * 5
 
 
 def test_a_batch_is_conditioned_on_its_earlier_picks(post):

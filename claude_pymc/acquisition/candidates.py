@@ -4,40 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from claude_pymc.errors import CandidateError
 from claude_pymc.tables.categories import Category
 from claude_pymc.tables.reading import numeric_columns
 from claude_pymc.tables.table import Table
-
-
-def mesh(**axes: ArrayLike) -> pd.DataFrame:
-    """All combinations of the given values, one column per descriptor.
-
-    Examples
-    --------
-    >>> mesh(x1=[0.0, 1.0], x2=[5.0, 6.0]).to_numpy().tolist()
-    [[0.0, 5.0], [0.0, 6.0], [1.0, 5.0], [1.0, 6.0]]
-    >>> mesh(x=[0.5], route=["melt", "sol-gel"]).to_numpy().tolist()
-    [[0.5, 'melt'], [0.5, 'sol-gel']]
-    """
-    if not axes or any(np.size(values) == 0 for values in axes.values()):
-        raise CandidateError(
-            "at least one descriptor with at least one value",
-            f"{ {name: np.size(values) for name, values in axes.items()} }",
-            "an empty range",
-            "for example cp.mesh(x=np.linspace(0, 1, 31))",
-        )
-    arrays = [np.asarray(values) for values in axes.values()]
-    arrays = [v if v.dtype.kind in "OU" else v.astype(np.float64) for v in arrays]
-    grids = np.meshgrid(*arrays, indexing="ij")
-    return pd.DataFrame({name: g.ravel() for name, g in zip(axes, grids, strict=True)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +56,7 @@ class Candidates:
                 "candidates as a Table or a DataFrame",
                 type(source).__name__,
                 "a bare array does not say which column is which",
-                "for example cp.mesh(x=np.linspace(0, 1, 31))",
+                "for example cp.mesh(x=np.linspace(0, 1, 31)), or cp.Box(x=(0, 1))",
             )
         lacking = [name for name in descriptors if name not in frame.columns]
         if lacking or not len(frame):
@@ -112,18 +87,26 @@ class Candidates:
                 shown[name] = name.texts(x[:, j])
         return cls(shown, labels, values, x)
 
-    @cached_property
-    def keys(self) -> list[bytes]:
-        """One key per candidate; equal where the descriptors are equal to nine digits."""
-        return self.keys_of(np.ones(self.frame.shape[1], dtype=bool))
+    def keys_of(self, chosen: np.ndarray) -> np.ndarray:
+        """One key per candidate, as fixed bytes; equal where descriptors agree to nine digits.
 
-    def keys_of(self, chosen: np.ndarray) -> list[bytes]:
-        """Keys over the descriptors where ``chosen`` (descriptor) is True."""
+        ``chosen`` (descriptor) says which descriptors count; a missing value is one of its own.
+        """
         x = self.x[:, chosen]
         with np.errstate(divide="ignore"):
-            digits = np.where(x == 0, 0, np.floor(np.log10(np.abs(x))))
+            digits = np.where((x == 0) | np.isnan(x), 0, np.floor(np.log10(np.abs(x))))
         step = 10.0 ** (digits - 9)
-        return [row.tobytes() for row in np.round(x / step) * step + 0.0]
+        rounded = np.ascontiguousarray(np.round(x / step) * step + 0.0)
+        if not rounded.shape[1]:
+            return np.zeros(len(x), dtype="V1")
+        return rounded.view(f"V{8 * rounded.shape[1]}")[:, 0]
+
+    def part(self, rows: np.ndarray) -> Candidates:
+        """Return some of the candidates, by position."""
+        labels = [self.labels[i] for i in rows] if self.labels else []
+        return Candidates(
+            self.frame.iloc[rows].reset_index(drop=True), labels, self.values[rows], self.x[rows]
+        )
 
     def masks(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return which descriptors are present, each with the rows (index) where just these are."""

@@ -1,10 +1,18 @@
-"""What is wanted of the primary target; maximise or minimise is said here and nowhere else."""
+"""What is wanted of the primary target, and what it must keep within.
+
+Maximise or minimise is said here and nowhere else.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from claude_pymc.errors import CandidateError
 
 
 @dataclass(frozen=True)
@@ -22,6 +30,10 @@ class Maximize:
     def utility(self, values: np.ndarray) -> np.ndarray:
         """Value to a person, larger = better."""
         return np.asarray(values, dtype=np.float64)
+
+    def value_of(self, utility: float) -> float:
+        """Return the value of the target that has this utility."""
+        return utility
 
     def describe(self) -> str:
         """Say it in words."""
@@ -44,6 +56,10 @@ class Minimize:
         """Value to a person, larger = better."""
         return -np.asarray(values, dtype=np.float64)
 
+    def value_of(self, utility: float) -> float:
+        """Return the value of the target that has this utility."""
+        return -utility
+
     def describe(self) -> str:
         """Say it in words."""
         return f"minimize {self.target}"
@@ -51,7 +67,7 @@ class Minimize:
 
 @dataclass(frozen=True)
 class Reach:
-    """A value of ``target`` as near to ``value`` as possible.
+    """A value of ``target`` as near to ``wanted`` as possible.
 
     Examples
     --------
@@ -62,9 +78,23 @@ class Reach:
     target: str
     value: float
 
+    def __post_init__(self) -> None:
+        """Refuse what is no number."""
+        if not _finite(self.value):
+            raise CandidateError(
+                f"a finite number to reach for {self.target!r}",
+                f"{self.value!r}",
+                "an empty cell, or a text",
+                "for example cp.Reach('gap', 1.5)",
+            )
+
     def utility(self, values: np.ndarray) -> np.ndarray:
         """Value to a person, larger = better."""
         return -np.abs(np.asarray(values, dtype=np.float64) - self.value)
+
+    def value_of(self, utility: float) -> float:
+        """Return the distance that has this utility."""
+        return -utility
 
     def describe(self) -> str:
         """Say it in words."""
@@ -72,3 +102,63 @@ class Reach:
 
 
 Objective = Maximize | Minimize | Reach
+KINDS = {"maximize": Maximize, "minimize": Minimize, "reach": Reach}
+
+
+@dataclass(frozen=True)
+class Within:
+    """A constraint that is learned: ``low <= target <= high``, on draws of the target.
+
+    Examples
+    --------
+    >>> Within("gap", low=1.0).holds(np.array([0.5, 1.5])).tolist()
+    [False, True]
+    """
+
+    target: str
+    low: float = -math.inf
+    high: float = math.inf
+
+    def __post_init__(self) -> None:
+        """Refuse an interval that holds nothing, or everything."""
+        numbers = all(isinstance(v, int | float | np.number) for v in (self.low, self.high))
+        if not numbers or not self.low < self.high or not (_finite(self.low) or _finite(self.high)):
+            raise CandidateError(
+                f"low < high for {self.target!r}, at least one of them finite",
+                f"{self.low!r} and {self.high!r}",
+                "the ends are the wrong way round, or none is given",
+                "for example cp.Within('gap', 1.0, 2.0)",
+            )
+
+    def holds(self, values: np.ndarray) -> np.ndarray:
+        """Say where values lie within."""
+        return np.asarray((values >= self.low) & (values <= self.high))
+
+    def describe(self) -> str:
+        """Say it in words."""
+        return f"{self.low:g} <= {self.target} <= {self.high:g}"
+
+
+def objective_to_dict(objective: Objective) -> dict[str, Any]:
+    """Return the objective as plain JSON values."""
+    kind = type(objective).__name__.lower()
+    more = {"value": objective.value} if isinstance(objective, Reach) else {}
+    return {"kind": kind, "target": objective.target, **more}
+
+
+def objective_from_dict(data: Mapping[str, Any]) -> Objective:
+    """Rebuild an objective from :func:`objective_to_dict`.
+
+    Examples
+    --------
+    >>> objective_from_dict({"kind": "reach", "target": "gap", "value": 1.5})
+    Reach(target='gap', value=1.5)
+    """
+    if data["kind"] == "reach":
+        return Reach(data["target"], data["value"])
+    found: Objective = KINDS[data["kind"]](data["target"])
+    return found
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and bool(np.isfinite(value))

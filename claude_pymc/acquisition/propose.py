@@ -1,62 +1,49 @@
 """What to measure and what to simulate next.
 
 For each source the candidates are scored on posterior draws of the mean: the primary target by the
-logarithm of the expected improvement (eq. 18), a cheaper one by its variance (eq. 19) or by its
-covariance with the primary. Points of a batch are picked one after the other; after each pick the
-draws are conditioned on that measurement, so that the next one does not repeat it.
+logarithm of the expected improvement (eq. 18), a cheaper one by what it tells about the places
+where draws of the primary target have their maxima. The paper's rules, with the variance of the
+cheaper target (eq. 19), are ``rules="paper"``.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from claude_pymc.acquisition.budget import allot
 from claude_pymc.acquisition.candidates import Candidates
-from claude_pymc.acquisition.functions import (
-    condition_on,
-    covariance_with_primary,
-    expected_improvement,
-    log_expected_improvement,
-    standard_deviation,
-    variance,
-)
-from claude_pymc.acquisition.objectives import Objective
+from claude_pymc.acquisition.objectives import Objective, Within
+from claude_pymc.acquisition.picker import Aim, Picker, known_target, read_aim
+from claude_pymc.acquisition.rules import OURS, PAPER, RULES, WORDS
+from claude_pymc.acquisition.shortlist import LARGE, shortlist
+from claude_pymc.acquisition.spaces import Box, Simplex
 from claude_pymc.errors import CandidateError, Notice
 from claude_pymc.protocols import Predictive
 
-Score = Callable[[np.ndarray, np.ndarray, np.ndarray, float], np.ndarray]
+__all__ = ["RULES", "WORDS", "propose"]
 
-WORDS = {
-    "log_ei": "expected improvement",
-    "ei": "expected improvement",
-    "variance": "largest variance, to learn most",
-    "std": "least certain, to learn most",
-    "covariance": "tells most about the primary target",
-}
-
-# name -> score of (draws of the source, draws of the primary, utility of the primary, incumbent)
-RULES: dict[str, Score] = {
-    "log_ei": lambda own, primary, utility, best: log_expected_improvement(utility, best),
-    "ei": lambda own, primary, utility, best: expected_improvement(utility, best),
-    "variance": lambda own, primary, utility, best: variance(own),
-    "std": lambda own, primary, utility, best: standard_deviation(own),
-    "covariance": lambda own, primary, utility, best: covariance_with_primary(own, primary),
-}
+SPREAD, NEAR, STARTS, ZOOMS = 1024, 32, 8, 7  # points of a space: at first, then around the best
 
 
 def propose(
     post: Predictive,
     candidates: Any,
-    objective: Objective,
+    objective: Objective | Sequence[Objective],
     wants: Mapping[str, int] | None = None,
     *,
-    rules: Mapping[str, str] | None = None,
+    rules: Mapping[str, str] | str | None = None,
     observed: Any = None,
     pending: Mapping[str, Any] | None = None,
+    constraints: Sequence[Any] = (),
+    incumbent: str = "observed",
+    replicate: bool = False,
+    costs: Mapping[str, float] | None = None,
+    budget: float | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Propose the next measurements among candidates.
@@ -65,19 +52,35 @@ def propose(
     ----------
     post : Predictive
         For example a JointPosterior.
-    candidates : Table or DataFrame
+    candidates : Table, DataFrame, Box or Simplex
         With the descriptors. Columns of targets, if any, are known values: such a candidate is not
-        proposed again for that target, and its other targets are predicted given them.
-    objective : Maximize, Minimize or Reach
-        Of the primary target.
-    wants : mapping of target to number, default one of the primary target
-    rules : mapping of target to "log_ei", "ei", "variance", "std" or "covariance"
-        Default "log_ei" for the target of the objective and "variance" for the others.
+        proposed again for that target, and its other targets are predicted given them. A box or a
+        simplex is searched from many starts.
+    objective : Maximize, Minimize or Reach, or two or three of them
+        Of the primary target. Several objectives are weighed by the volume that they dominate, and
+        measured at the same candidates.
+    wants : mapping of target to number, default one of each target of the objectives
+    rules : mapping of target to rule, or "paper"
+        Default "log_ei" for the target of the objective ("ehvi" for several) and "maximizers" for
+        the others. "paper": "log_ei" and "variance".
     observed : Table or DataFrame, optional
         Rows measured before: their points are not proposed again, and the best measured value of
         the objective's target is the incumbent. Default: the candidates themselves.
     pending : mapping of target to DataFrame, optional
         Points that are being measured now: not proposed again, and conditioned on.
+    constraints : sequence, optional
+        Each a :class:`Within` of a target, which is learned; a function of the DataFrame of
+        candidates that says which may be used; or the name of a column of them that does.
+    incumbent : "observed", "posterior" or "draws"
+        The best so far: measured value, posterior mean at a measured point, or best of each draw
+        at the measured points (noisy expected improvement).
+    replicate : bool
+        Points may be measured again where that pays; the incumbent is "draws" then.
+    costs : mapping of target to positive number, optional
+        Of one measurement.
+    budget : float, optional
+        To be spent, in place of ``wants``: each share goes where it is worth most per cost. The
+        comparison is in ``attrs["value"]``.
     seed : int
         Of the order in which ties are broken and of the noise draws.
 
@@ -99,105 +102,198 @@ def propose(
     ... # doctest: +SKIP
     """
     targets = list(post.targets)
-    wants = {objective.target: 1} if wants is None else dict(wants)
-    rules = _rules(targets, objective, wants, dict(rules or {}))
-    pool = Candidates.read(candidates, post.descriptors, targets)
+    aim = read_aim(objective, constraints, targets, incumbent, replicate)
+    paid = _costs(costs, budget, wants, targets)
+    if wants is None:
+        wants = {one.target: 1 for one in aim.objectives} if paid is None else {}
+    rules = _rules(targets, aim, wants, rules, paid is not None)
+    space = candidates if isinstance(candidates, Box | Simplex) else None
+    source = space.sample(SPREAD, seed) if space else candidates
+    pool = Candidates.read(source, post.descriptors, targets)
     past = pool
     if observed is not None:
         past = Candidates.read(observed, post.descriptors, targets, needed=False)
-    known = _known_values(pool, past, targets)
-    means, noise = _means_and_noise(post, pool.frame, known, seed)
-    goal = targets.index(objective.target)
-    incumbent, source = _incumbent(objective, past.values[:, goal], means[:, :, goal])
-    used = {t: _used(post, t) for t in targets}
-    taken = {t: _taken(pool, past, targets.index(t), used[t]) for t in targets}
-    draws = means
+    pool, position = _allowed(pool, source, constraints)
+    if len(pool.frame) > LARGE:
+        some = shortlist(post, pool, past, aim, rules, seed)
+        pool, position = pool.part(some), position[some]
+    picker = Picker(post, pool, past, aim, seed)
     for target, frame in (pending or {}).items():
-        _known_target(target, targets, "pending")
-        waiting = Candidates.read(frame, post.descriptors, targets, needed=used[target])
-        beside = _known_values(waiting, past, targets)
-        at, spread = _means_and_noise(post, waiting.frame, beside, seed)
-        here, there = (_numbers(source.keys_of(used[target])) for source in (pool, waiting))
-        taken[target] |= np.isin(here, there)
-        j = targets.index(target)
-        both = np.concatenate([draws, at], axis=1)
-        for i in range(draws.shape[1], both.shape[1]):
-            both = condition_on(both, both[:, i, j], float(spread[i - draws.shape[1], j]))
-        draws = both[:, : draws.shape[1]]
-    order = np.random.default_rng(seed).permutation(len(pool.frame))
+        known_target(target, targets, "pending")
+        needed = picker.used[target]
+        picker.wait_for(target, Candidates.read(frame, post.descriptors, targets, needed=needed))
+    value = None
+    if paid is not None:
+        assert budget is not None
+        wants, value = allot(picker, rules, paid, budget, seed)
     found = []
+    together = [one.target for one in aim.objectives] if len(aim.objectives) > 1 else []
     for target in sorted(wants, key=targets.index, reverse=True):
-        j = targets.index(target)
+        if target in together[1:]:
+            continue
         for rank in range(1, wants[target] + 1):
-            free = order[~taken[target][order]]
-            if not len(free):
+            if space is not None:
+                _zoom(picker, space, target, rules[target], constraints, rank)
+            picked = picker.pick(target, rules[target])
+            if picked is None:
                 text = f"only {rank - 1} of {wants[target]} wanted {target!r}: no candidate is left"
                 warnings.warn(text, Notice, stacklevel=2)
                 break
-            utility = objective.utility(draws[:, free, goal])
-            score = RULES[rules[target]](
-                draws[:, free, j], draws[:, free, goal], utility, incumbent
-            )
-            if np.isnan(score).any():
-                raise CandidateError(
-                    "scores that are numbers",
-                    f"{int(np.isnan(score).sum())} that are not, for {target!r}",
-                    "predictions so wide that their draws overflow",
-                    "look at the checks of the posterior, or measure more first",
-                )
-            best = int(np.argmax(score))
-            pick = int(free[best])
-            found.append(
-                {
-                    "target": target,
-                    "rank": rank,
-                    "candidate": pick,
-                    **({"label": pool.labels[pick]} if pool.labels else {}),
-                    **pool.frame.iloc[pick].where(used[target]).to_dict(),
-                    "mean": means[:, pick, j].mean(),
-                    "std": means[:, pick, j].std(ddof=min(1, len(means) - 1)),
-                    "lower90": np.quantile(means[:, pick, j], 0.05),
-                    "upper90": np.quantile(means[:, pick, j], 0.95),
-                    "rule": rules[target],
-                    "score": float(score[best]),
-                }
-            )
-            taken[target] |= _same(pool, pick, used[target])
-            draws = condition_on(draws, draws[:, pick, j], float(noise[pick, j]))
+            at, score = picked
+            for also in together[1:] if target in together else []:
+                picker.commit(also, at)
+            for each in together if target in together else [target]:
+                row = _row(picker, each, rank, at, rules[target], score)
+                inside = at < len(position)
+                row["candidate"] = int(position[at]) if inside and space is None else -1
+                found.append(row)
     if not found:
         raise CandidateError(
             "candidates that are not measured yet",
-            f"nothing left for {list(wants)}: all {len(pool.frame)} are measured or pending",
+            f"nothing left for {list(wants)}: all {len(position)} are measured or pending",
             "the pool is exhausted",
             "add candidates, or ask for another target",
         )
     proposals = pd.DataFrame(found)
+    if space is not None:
+        proposals = proposals.drop(columns="candidate")
     proposals.attrs = {
-        "objective": objective.describe(),
-        "incumbent": incumbent,
-        "incumbent_from": source,
-        "improvement_likely": _improvement_likely(objective, means[:, :, goal], incumbent),
+        "objective": ", ".join(one.describe() for one in aim.objectives),
+        "incumbent": float(picker.start.mean()),
+        "incumbent_from": picker.story,
+        "improvement_likely": picker.likely(),
     }
+    if value is not None:
+        proposals.attrs["value"] = value
     return proposals
 
 
-def _known_target(target: str, targets: list[str], where: str) -> None:
-    if target not in targets:
+def _row(
+    picker: Picker, target: str, rank: int, at: int, rule: str, score: float
+) -> dict[str, Any]:
+    """One proposal, as people read it."""
+    means = picker.plain[:, at, picker.targets.index(target)]
+    pool = picker.pool
+    return {
+        "target": target,
+        "rank": rank,
+        "candidate": at,
+        **({"label": pool.labels[at]} if pool.labels else {}),
+        **pool.frame.iloc[at].where(picker.used[target]).to_dict(),
+        "mean": means.mean(),
+        "std": means.std(ddof=min(1, len(means) - 1)),
+        "lower90": np.quantile(means, 0.05),
+        "upper90": np.quantile(means, 0.95),
+        "rule": rule,
+        "score": score,
+    }
+
+
+def _zoom(
+    picker: Picker,
+    space: Box | Simplex,
+    target: str,
+    rule: str,
+    constraints: Sequence[Any],
+    rank: int,
+) -> None:
+    """Add points of a space in smaller and smaller neighbourhoods of the best ones."""
+    rng = np.random.default_rng([picker.seed, rank, picker.targets.index(target)])
+    for zoom in range(ZOOMS):
+        free, score = picker.score(target, rule)
+        best = free[np.argsort(-score)[:STARTS]]
+        near = space.around(picker.pool.frame.iloc[best], 0.2 * 0.5**zoom, NEAR, rng)
+        more = Candidates.read(near, picker.post.descriptors, picker.targets)
+        more, _ = _allowed(more, near, constraints, empty=True)
+        if len(more.frame):
+            picker.extend(more)
+
+
+def _allowed(
+    pool: Candidates, source: Any, constraints: Sequence[Any], empty: bool = False
+) -> tuple[Candidates, np.ndarray]:
+    """Candidates that keep the constraints that are known, and their positions."""
+    frame = source.to_frame() if hasattr(source, "to_frame") else source
+    may = np.ones(len(pool.frame), dtype=bool)
+    for one in constraints:
+        if isinstance(one, Within):
+            continue
+        if not callable(one) and (not isinstance(one, str) or one not in frame.columns):
+            raise CandidateError(
+                "constraints that are cp.Within, a function, or a column of the candidates",
+                f"{one!r}",
+                "a typing error in the name of the column",
+                "for example lambda frame: frame['x1'] + frame['x2'] <= 1",
+            )
+        found = np.asarray(one(pool.frame) if callable(one) else frame[one])
+        fits = found.shape == may.shape and found.dtype.kind in "bif"
+        if not (fits and np.isfinite(found).all()):
+            raise CandidateError(
+                "one True or False for each candidate",
+                f"{found.dtype} of shape {found.shape} from {one!r}",
+                "a function that returns one number, or a column of text",
+                "for example lambda frame: frame['x1'] + frame['x2'] <= 1",
+            )
+        may &= found.astype(bool)
+    position = np.flatnonzero(may)
+    if not len(position) and not empty:
         raise CandidateError(
-            f"a target among {targets} in {where}",
-            f"{target!r}",
-            "a typing error",
-            "use the names of the targets",
+            "candidates that keep the constraints",
+            f"nothing left: none of {len(may)} does",
+            "constraints that exclude each other, or a condition the wrong way round",
+            "look at the constraints one by one",
         )
+    return (pool if may.all() else pool.part(position)), position
+
+
+def _costs(
+    costs: Mapping[str, float] | None,
+    budget: float | None,
+    wants: Mapping[str, int] | None,
+    targets: list[str],
+) -> dict[str, float] | None:
+    """Costs, where a budget is to be spent."""
+    if costs is None and budget is None:
+        return None
+    costs = dict(costs or {})
+    for target, cost in costs.items():
+        known_target(target, targets, "costs")
+        if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 < cost < np.inf:
+            raise CandidateError(
+                f"a positive cost of {target!r}",
+                f"{cost!r}",
+                "a text, or a source that costs nothing",
+                "for example costs={'exp': 30, 'sim': 1}",
+            )
+    if budget is None:
+        return None
+    if wants is not None or not costs or not budget >= min(costs.values()):
+        raise CandidateError(
+            "a budget with costs and without wants, that pays for one measurement",
+            f"budget={budget!r}, costs={costs}, wants={wants}",
+            "wants say how many, a budget lets costs decide",
+            "for example costs={'exp': 30, 'sim': 1}, budget=60",
+        )
+    return {str(target): float(cost) for target, cost in costs.items()}
 
 
 def _rules(
-    targets: list[str], objective: Objective, wants: Mapping[str, int], rules: dict[str, str]
+    targets: list[str],
+    aim: Aim,
+    wants: Mapping[str, int],
+    rules: Mapping[str, str] | str | None,
+    paid: bool,
 ) -> dict[str, str]:
     """One known rule for each wanted target."""
-    _known_target(objective.target, targets, "the objective")
+    if isinstance(wants, str) or not isinstance(wants, Mapping):
+        raise CandidateError(
+            "wants as a mapping of target to number",
+            f"{wants!r}",
+            "a number or a name alone",
+            "for example {'exp': 1, 'sim': 3}",
+        )
     for target, number in wants.items():
-        _known_target(target, targets, "wants")
+        known_target(target, targets, "wants")
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 0:
             raise CandidateError(
                 f"a whole number of proposals for {target!r}",
@@ -205,94 +301,35 @@ def _rules(
                 "a broken or negative number",
                 "for example {'exp': 1, 'sim': 3}",
             )
-    for target, rule in rules.items():
-        _known_target(target, targets, "rules")
-        if rule not in RULES:
+    goals = [one.target for one in aim.objectives]
+    if isinstance(rules, str) and rules != "paper":
+        raise CandidateError(
+            "rules by target, or 'paper'",
+            f"{rules!r}",
+            "a rule without its target",
+            f"for example {{{goals[0]!r}: {rules!r}}}",
+        )
+    first, other = PAPER if rules == "paper" else OURS
+    first = "ehvi" if len(goals) > 1 else first
+    own = {} if isinstance(rules, str) or rules is None else dict(rules)
+    for target, rule in own.items():
+        known_target(target, targets, "rules")
+        if rule not in RULES and not (rule == "ehvi" and len(goals) > 1):
             raise CandidateError(
                 f"a rule among {list(RULES)}", f"{rule!r}", "a typing error", "choose one of them"
             )
-    if not any(wants.values()):
+    if not paid and not any(wants.values()):
         raise CandidateError(
             "at least one proposal to be wanted",
             f"{dict(wants)}",
             "an empty list, or zeros only",
             "for example {'exp': 1, 'sim': 3}",
         )
-    default = {t: "log_ei" if t == objective.target else "variance" for t in targets}
-    return {**default, **rules}
-
-
-def _means_and_noise(
-    post: Predictive, frame: pd.DataFrame, known: Mapping[str, np.ndarray], seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draws of the mean, and variance of the noise (candidate, target); notices come once."""
-    means = post.predict(frame, kind="mean", given=known).draws.to_numpy()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Notice)
-        noisy = post.predict(frame, kind="observation", given=known, seed=seed).draws.to_numpy()
-    return means, np.square(noisy - means).mean(axis=0)
-
-
-def _incumbent(objective: Objective, measured: np.ndarray, means: np.ndarray) -> tuple[float, str]:
-    """Best utility so far, over measured values of the objective's target only, and its story."""
-    values = measured[np.isfinite(measured)]
-    source = f"best of {len(values)} measured values"
-    if not len(values):
-        values = means.mean(axis=0)
-        source = "best posterior mean among the candidates, as nothing was measured"
-    utility = objective.utility(values)
-    best = int(np.argmax(utility))
-    return float(utility[best]), f"{source}: {values[best]:.4g}"
-
-
-def _improvement_likely(objective: Objective, means: np.ndarray, incumbent: float) -> bool:
-    """Say whether any candidate improves on the incumbent in at least one draw of a hundred."""
-    return bool(((objective.utility(means) > incumbent).mean(axis=0) >= 0.01).any())
-
-
-def _numbers(keys: list[bytes]) -> np.ndarray:
-    """Keys as fixed-width bytes, for comparison of whole arrays; there is at least one."""
-    return np.frombuffer(b"".join(keys), dtype=f"V{len(keys[0])}")
-
-
-def _known_values(pool: Candidates, past: Candidates, targets: list[str]) -> dict[str, np.ndarray]:
-    """Values known at each candidate: its own, else the last measured at the same point.
-
-    A row that lacks a descriptor did not depend on it: it is at the same point whatever the value.
-    """
-    values = pool.values.copy()
-    for source in (past, pool):
-        for mask, rows in source.masks():
-            at: dict[bytes, np.ndarray] = {}
-            keys = source.keys_of(mask)
-            for i in rows:
-                row = source.values[i]
-                at[keys[i]] = np.where(np.isfinite(row), row, at.get(keys[i], np.nan))
-            nothing = np.full(len(targets), np.nan)
-            found = np.array([at.get(key, nothing) for key in pool.keys_of(mask)])
-            values = np.where(np.isfinite(values), values, found)
-    return dict(zip(targets, values.T, strict=True))
-
-
-def _used(post: Predictive, target: str) -> np.ndarray:
-    """Descriptors (mask) that a target depends on: all, if the model does not say, or none."""
-    names = getattr(post, "uses", lambda _: ())(target)
-    return np.isin(post.descriptors, names or post.descriptors)
-
-
-def _taken(pool: Candidates, past: Candidates, j: int, used: np.ndarray) -> np.ndarray:
-    """Candidates (mask) at whose points target j was measured, in the pool or before."""
-    taken = np.zeros(len(pool.frame), dtype=bool)
-    for source in (pool, past):
-        for mask, rows in source.masks():
-            keys = source.keys_of(mask & used)
-            done = [keys[i] for i in rows if np.isfinite(source.values[i, j])]
-            if done and (mask & used).any():
-                taken |= np.isin(_numbers(pool.keys_of(mask & used)), _numbers(done))
-    return taken
-
-
-def _same(pool: Candidates, pick: int, used: np.ndarray) -> np.ndarray:
-    """Candidates (mask) that agree with ``pick`` in the descriptors that count."""
-    keys = _numbers(pool.keys_of(used))
-    return keys == keys[pick]
+    if len(goals) > 1 and len({wants.get(goal, 0) for goal in goals}) > 1:
+        raise CandidateError(
+            "equal numbers for the targets of several objectives",
+            f"{ {goal: wants.get(goal, 0) for goal in goals} }",
+            "they are measured at the same candidates",
+            f"for example { {goal: 1 for goal in goals} }",
+        )
+    return {**{t: first if t in goals else other for t in targets}, **own}
