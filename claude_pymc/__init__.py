@@ -15,7 +15,9 @@ _WHERE = {
     "claude_pymc.acquisition.objectives": ["Maximize", "Minimize", "Reach", "Within"],
     "claude_pymc.acquisition.propose": ["propose"],
     "claude_pymc.datasets": ["load_dataset"],
+    "claude_pymc.campaign.loop": ["Campaign"],
     "claude_pymc.errors": [
+        "CampaignError",
         "CandidateError",
         "ClaudeError",
         "DesignError",

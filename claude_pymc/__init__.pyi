@@ -3,9 +3,14 @@
 from claude_pymc.acquisition.objectives import Maximize as Maximize
 from claude_pymc.acquisition.objectives import Minimize as Minimize
 from claude_pymc.acquisition.objectives import Reach as Reach
+from claude_pymc.acquisition.objectives import Within as Within
 from claude_pymc.acquisition.propose import propose as propose
+from claude_pymc.acquisition.spaces import Box as Box
+from claude_pymc.acquisition.spaces import Simplex as Simplex
 from claude_pymc.acquisition.spaces import mesh as mesh
+from claude_pymc.campaign.loop import Campaign as Campaign
 from claude_pymc.datasets import load_dataset as load_dataset
+from claude_pymc.errors import CampaignError as CampaignError
 from claude_pymc.errors import CandidateError as CandidateError
 from claude_pymc.errors import ClaudeError as ClaudeError
 from claude_pymc.errors import DesignError as DesignError

@@ -60,6 +60,10 @@ class StudyError(ClaudeError):
     """A study file or an output folder is not usable."""
 
 
+class CampaignError(ClaudeError):
+    """A campaign cannot be opened, asked or told."""
+
+
 class Notice(UserWarning):
     """Something a person should know, though the result is right."""
 

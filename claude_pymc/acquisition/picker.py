@@ -204,21 +204,17 @@ class Picker:
         return np.asarray(np.all(holds, axis=0))
 
     def _view(self, target: str, free: np.ndarray) -> View:
-        objective, j = self.aim.objectives[0], self.targets.index(target)
-        plain = self.plain[:, free]
-        primary = self.draws[:, :, self.goal]
-        utility = objective.utility(primary)
         return View(
-            own=self.draws[:, free, j],
-            noise=self.noise[free, j],
-            plain=objective.utility(plain[:, :, self.goal]),
-            best=self.best,
-            feasible=self.feasible(plain),
-            primary=primary,
-            utility=utility,
-            primary_here=primary[:, free],
-            utility_here=utility[:, free],
-            rng=self.rng,
+            self.plain,
+            self.draws,
+            self.noise,
+            free,
+            self.targets.index(target),
+            self.goal,
+            self.aim.objectives[0],
+            self.best,
+            self.feasible(self.plain),
+            self.rng,
         )
 
     def _hypervolume(self, free: np.ndarray) -> np.ndarray:

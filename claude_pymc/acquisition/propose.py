@@ -113,7 +113,7 @@ def propose(
     past = pool
     if observed is not None:
         past = Candidates.read(observed, post.descriptors, targets, needed=False)
-    pool, position = _allowed(pool, source, constraints)
+    pool, position = allowed(pool, source, constraints)
     if len(pool.frame) > LARGE:
         some = shortlist(post, pool, past, aim, rules, seed)
         pool, position = pool.part(some), position[some]
@@ -204,12 +204,12 @@ def _zoom(
         best = free[np.argsort(-score)[:STARTS]]
         near = space.around(picker.pool.frame.iloc[best], 0.2 * 0.5**zoom, NEAR, rng)
         more = Candidates.read(near, picker.post.descriptors, picker.targets)
-        more, _ = _allowed(more, near, constraints, empty=True)
+        more, _ = allowed(more, near, constraints, empty=True)
         if len(more.frame):
             picker.extend(more)
 
 
-def _allowed(
+def allowed(
     pool: Candidates, source: Any, constraints: Sequence[Any], empty: bool = False
 ) -> tuple[Candidates, np.ndarray]:
     """Candidates that keep the constraints that are known, and their positions."""

@@ -9,48 +9,94 @@ for what is expected of them); information counts on draws conditioned on them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from claude_pymc.acquisition import functions, information
+from claude_pymc.acquisition.objectives import Objective
 
 MAXIMA = 16  # drawn maxima of the entropy search
 
 
-@dataclass(frozen=True, eq=False)
 class View:
-    """Draws, as a rule sees them.
+    """Draws, as a rule sees them; each is taken out only if the rule asks for it.
 
     Parameters
     ----------
-    own : array (sample, free)
-        Of the mean of what would be measured; conditioned.
-    noise : array (free)
+    plain, draws : arrays (sample, candidate, target)
+        As they are; and conditioned.
+    noise : array (candidate, target)
         Variance of a measurement around its mean.
-    plain : array (sample, free)
-        Utility of the primary target; not conditioned.
+    free : array (free)
+        Candidates that may be chosen.
+    own, goal : int
+        Positions of the target that would be measured, and of the primary one.
+    objective : Objective
+        Of the primary target.
     best : array (sample)
         Best utility so far.
-    feasible : array (sample, free) or None
+    holds : array (sample, candidate) or None
         Where a draw keeps the constraints.
-    primary, utility : array (sample, place)
-        Primary target, and its utility, at all places that count; conditioned.
-    primary_here, utility_here : array (sample, free)
-        The same at the candidates that are free.
     rng : Generator
     """
 
-    own: np.ndarray
-    noise: np.ndarray
-    plain: np.ndarray
-    best: np.ndarray
-    feasible: np.ndarray | None
-    primary: np.ndarray
-    utility: np.ndarray
-    primary_here: np.ndarray
-    utility_here: np.ndarray
-    rng: np.random.Generator
+    def __init__(
+        self,
+        plain: np.ndarray,
+        draws: np.ndarray,
+        noise: np.ndarray,
+        free: np.ndarray,
+        own: int,
+        goal: int,
+        objective: Objective,
+        best: np.ndarray,
+        holds: np.ndarray | None,
+        rng: np.random.Generator,
+    ) -> None:
+        self._plain, self._draws, self._noise, self.free = plain, draws, noise, free
+        self._own, self._goal, self.objective = own, goal, objective
+        self.best, self._holds, self.rng = best, holds, rng
+
+    @property
+    def own(self) -> np.ndarray:
+        """Mean of what would be measured (sample, free); conditioned."""
+        return np.asarray(self._draws[:, self.free, self._own])
+
+    @property
+    def noise(self) -> np.ndarray:
+        """Variance of a measurement around it (free)."""
+        return np.asarray(self._noise[self.free, self._own])
+
+    @property
+    def plain(self) -> np.ndarray:
+        """Utility of the primary target (sample, free); not conditioned."""
+        return self.objective.utility(self._plain[:, self.free, self._goal])
+
+    @property
+    def feasible(self) -> np.ndarray | None:
+        """Where a draw keeps the constraints (sample, free), if there are any."""
+        return None if self._holds is None else self._holds[:, self.free]
+
+    @cached_property
+    def primary(self) -> np.ndarray:
+        """Primary target at all places that count (sample, place); conditioned."""
+        return np.asarray(self._draws[:, :, self._goal])
+
+    @cached_property
+    def utility(self) -> np.ndarray:
+        """Its utility there."""
+        return self.objective.utility(self.primary)
+
+    @property
+    def primary_here(self) -> np.ndarray:
+        """Primary target at the free candidates (sample, free); conditioned."""
+        return np.asarray(self.primary[:, self.free])
+
+    @property
+    def utility_here(self) -> np.ndarray:
+        """Its utility there."""
+        return np.asarray(self.utility[:, self.free])
 
 
 Rule = Callable[[View], np.ndarray]
@@ -64,11 +110,11 @@ def _entropy(view: View) -> np.ndarray:
 
 
 def _thompson(view: View) -> np.ndarray:
-    plain = view.plain
-    if view.feasible is not None:
+    plain, feasible = view.plain, view.feasible
+    if feasible is not None:
         # A draw that keeps the constraints nowhere goes where others keep them most.
-        low = view.feasible.mean(axis=0) - 2.0 + plain.min()
-        plain = np.where(view.feasible, plain, low)
+        low = feasible.mean(axis=0) - 2.0 + plain.min()
+        plain = np.where(feasible, plain, low)
     return functions.thompson(plain, view.rng)
 
 

@@ -34,6 +34,7 @@ MOST_COMPONENTS, BEST_STARTS = 6, 12
 # Adaptation hardly gets beyond the one share of effective draws, and should reach the other.
 GOOD, POOR = 0.7, 0.2
 WALKERS, STEPS, KEPT, COMPONENTS = 300, 150, 6, 8
+LONG, STRIDE, PIECES = 0.9, 1.0, 3  # sds of a mode: long, and between pieces to either side
 FAR = 15.0  # modes that are lower than the highest by this are left out
 
 
@@ -273,25 +274,87 @@ def _laplace(density: _Counting, starts: np.ndarray, stage: Callable[[str], None
         root = _curvature(density, mode)
         near.append((mode, np.linalg.inv(root)))
         found.append((value, mode, root))
+    ridges = [_ridge(density, one, i) for one in found for i in _long(one[2])]
+    found += [one for ridge in ridges for one in ridge]
     heights = np.array([value + np.log(np.diag(root)).sum() for value, _, root in found])
     shares = np.exp(heights - logsumexp(heights)) + 0.05
     means, roots = (np.array([one[i] for one in found]) for i in (1, 2))
     return Mixture(shares / shares.sum(), means, roots)
 
 
-def _curvature(density: _Counting, mode: np.ndarray, step: float = 1e-3) -> np.ndarray:
+def _long(root: np.ndarray) -> np.ndarray:
+    """Coordinates along which a mode is so long that its widths may change on the way."""
+    return np.flatnonzero(np.sqrt(np.square(root).sum(axis=1)) > LONG)
+
+
+def _ridge(
+    density: _Counting, mode: tuple[float, np.ndarray, np.ndarray], i: int
+) -> list[tuple[float, np.ndarray, np.ndarray]]:
+    """Laplace approximations where coordinate i is held beside its mode: pieces of a funnel.
+
+    A linkage is known as well as the noise is small, so that the posterior of both narrows where
+    the logarithm of the noise falls: one ellipsoid fits its wide end or its narrow one.
+    """
+    value, centre, root = mode
+    others = np.arange(len(centre)) != i
+    covariance = root @ root.T
+    sd = math.sqrt(covariance[i, i])
+    slope = covariance[others, i] / covariance[i, i]
+    inverse = covariance[np.ix_(others, others)] - np.outer(slope, slope) * covariance[i, i]
+    pieces = []
+    for sign in (-1.0, 1.0):
+        at, point = centre.copy(), centre.copy()
+        for _ in range(PIECES):
+            at[i] += sign * STRIDE * sd
+            at[others] = point[others] + slope * (at[i] - point[i])
+
+            def held(x: np.ndarray, at: np.ndarray = at) -> tuple[float, np.ndarray]:
+                full = at.copy()
+                full[others] = x
+                height, gradient = density.evaluate(full)
+                return height, gradient[others]
+
+            reached = ascend(held, at[others], lambda x: False, inverse)
+            if reached is None or reached[1] < value - FAR:
+                break
+            point = at.copy()
+            point[others] = reached[0]
+            hessian = _hessian(density, point)
+            within = _inverse(hessian[np.ix_(others, others)])
+            slope = within @ -hessian[others, i]
+            whole = np.empty_like(covariance)
+            wide = (0.7 * STRIDE * sd) ** 2
+            whole[i, i] = wide
+            whole[others, i] = whole[i, others] = slope * wide
+            whole[np.ix_(others, others)] = within + np.outer(slope, slope) * wide
+            pieces.append((reached[1], point, np.linalg.cholesky(whole)))
+            inverse = within
+    return pieces
+
+
+def _curvature(density: _Counting, mode: np.ndarray) -> np.ndarray:
     """Lower root of the inverse Hessian at a mode; directions without curvature get sd 3."""
-    n = len(mode)
+    hessian = _hessian(density, mode)
+    if not np.isfinite(hessian).all():
+        return np.eye(len(mode))
+    return np.linalg.cholesky(_inverse(hessian))
+
+
+def _hessian(density: _Counting, point: np.ndarray, step: float = 1e-3) -> np.ndarray:
+    """Minus the second derivatives, by differences of gradients."""
+    n = len(point)
     hessian = np.empty((n, n))
     for i in range(n):
         shift = np.zeros(n)
         shift[i] = step
-        ahead, behind = density.evaluate(mode + shift)[1], density.evaluate(mode - shift)[1]
+        ahead, behind = density.evaluate(point + shift)[1], density.evaluate(point - shift)[1]
         hessian[i] = (behind - ahead) / (2 * step)
-    if not np.isfinite(hessian).all():
-        return np.eye(n)
-    values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
-    return np.linalg.cholesky((vectors / np.maximum(values, 0.1)) @ vectors.T)
+    return (hessian + hessian.T) / 2
+
+
+def _inverse(hessian: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(hessian)
+    return np.asarray((vectors / np.maximum(values, 0.1)) @ vectors.T)
 
 
 def _explored(

@@ -1,0 +1,192 @@
+"""What a campaign is begun with, as it is kept in its ledger and read again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from claude_pymc.acquisition.candidates import Candidates
+from claude_pymc.acquisition.objectives import (
+    Objective,
+    Within,
+    objective_from_dict,
+    objective_to_dict,
+)
+from claude_pymc.acquisition.propose import allowed
+from claude_pymc.acquisition.spaces import Box, Simplex
+from claude_pymc.campaign.entries import descriptors_from, names_of
+from claude_pymc.campaign.ledger import Ledger
+from claude_pymc.campaign.next_batch import Plan
+from claude_pymc.errors import CampaignError
+from claude_pymc.joint.spec import JointGaussian
+from claude_pymc.tables.table import Table
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """Arguments of `Campaign.open`."""
+
+    spec: JointGaussian | None
+    candidates: Any
+    objective: Objective | None
+    targets: tuple[str, ...] | None
+    wants: Mapping[str, int]
+    rules: Mapping[str, str] | str | None
+    costs: Mapping[str, float]
+    constraints: tuple[Any, ...]
+    incumbent: str
+    replicate: bool
+    draws: int
+    seed: int
+
+
+def meta_of(given: Given) -> tuple[dict[str, Any], pd.DataFrame | None, pd.DataFrame | None]:
+    """Return what is kept: settings, candidates, and values that the candidates carry."""
+    descriptors, targets = _names(given)
+    if given.objective is None or given.objective.target not in targets:
+        raise CampaignError(
+            f"an objective for one of {list(targets)}",
+            f"{given.objective!r}",
+            "a new campaign needs to know what is wanted",
+            f"for example objective=cp.Maximize({targets[-1]!r})",
+        )
+    for names, what in ((given.wants, "wants"), (given.costs, "costs")):
+        strange = [name for name in names if name not in targets]
+        if strange:
+            raise CampaignError(
+                f"targets among {list(targets)} in {what}",
+                f"{strange[0]!r}",
+                "a typing error",
+                "use the names of the targets",
+            )
+    space = given.candidates if isinstance(given.candidates, Box | Simplex) else None
+    functions = [c for c in given.constraints if not isinstance(c, Within)]
+    pool = known = None
+    if space is None:
+        pool, known = _pool(given, descriptors, targets, functions)
+        functions = []  # candidates that break them are not kept
+    units = given.spec.design.units if given.spec is not None else {}
+    meta = {
+        "version": version("claude-pymc"),
+        "descriptors": names_of(descriptors),
+        "targets": list(targets),
+        "units": dict(units),
+        "spec": None if given.spec is None else given.spec.to_json(),
+        "objective": objective_to_dict(given.objective),
+        "space": None if space is None else space.to_dict(),
+        "pool": None if pool is None else hash_of(pool, descriptors),
+        "wants": dict(given.wants),
+        "rules": given.rules if isinstance(given.rules, str | None) else dict(given.rules),
+        "costs": dict(given.costs),
+        "within": [[w.target, w.low, w.high] for w in given.constraints if isinstance(w, Within)],
+        "functions": len(functions),
+        "incumbent": given.incumbent,
+        "replicate": given.replicate,
+        "draws": given.draws,
+        "seed": given.seed,
+    }
+    return meta, pool, known
+
+
+def plan_of(said: Mapping[str, Any], constraints: Sequence[Any]) -> Plan:
+    """Rebuild the plan of a campaign; functions among the constraints are not kept."""
+    within = [Within(*one) for one in said["within"]]
+    functions = [c for c in constraints if not isinstance(c, Within)] if said["functions"] else []
+    return Plan(
+        descriptors=descriptors_from(said["descriptors"]),
+        targets=tuple(said["targets"]),
+        objective=objective_from_dict(said["objective"]),
+        spec=None if said["spec"] is None else JointGaussian.from_json(said["spec"]),
+        wants=said["wants"],
+        rules=said["rules"],
+        costs=said["costs"] or None,
+        constraints=[*within, *functions],
+        incumbent=said["incumbent"],
+        replicate=said["replicate"],
+        draws=said["draws"],
+    )
+
+
+def refuse_mismatch(ledger: Ledger, given: Given) -> None:
+    """Refuse arguments that are not those with which the campaign began."""
+    said = ledger.meta()
+    differs = []
+    if given.spec is not None and given.spec.to_json() != said["spec"]:
+        differs.append("the specification")
+    if given.objective is not None and objective_to_dict(given.objective) != said["objective"]:
+        differs.append("the objective")
+    if given.targets is not None and list(given.targets) != said["targets"]:
+        differs.append("the targets")
+    if isinstance(given.candidates, Box | Simplex):
+        if given.candidates.to_dict() != said["space"]:
+            differs.append("the candidates")
+    elif given.candidates is not None:
+        descriptors = descriptors_from(said["descriptors"])
+        functions = [c for c in given.constraints if not isinstance(c, Within)]
+        pool, _ = _pool(given, descriptors, tuple(said["targets"]), functions)
+        if hash_of(pool, descriptors) != said["pool"]:
+            differs.append("the candidates")
+    if differs:
+        raise CampaignError(
+            f"{differs[0]} with which {ledger.path.name!r} began",
+            "another one",
+            "the file belongs to another campaign, or the model was changed on the way",
+            "open it by its path alone, or begin a new one under another path",
+        )
+
+
+def hash_of(pool: pd.DataFrame, descriptors: Sequence[str]) -> str:
+    """Return a fingerprint of candidates."""
+    values = pd.util.hash_pandas_object(pool[list(map(str, descriptors))].round(12), index=False)
+    return hashlib.sha256(values.to_numpy().tobytes()).hexdigest()
+
+
+def _names(given: Given) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Descriptors and targets of a new campaign."""
+    if given.candidates is None:
+        raise CampaignError(
+            "candidates, as there is no such campaign yet",
+            "none",
+            "a typing error in the path, or a new campaign",
+            "check the path, or give spec, candidates and objective",
+        )
+    if given.spec is not None:
+        design = given.spec.design
+        if given.targets is not None and given.targets != design.targets:
+            raise CampaignError(
+                f"the targets of the specification, {list(design.targets)}",
+                f"{list(given.targets)}",
+                "targets that were given twice",
+                "leave targets out",
+            )
+        return design.descriptors, design.targets
+    if not given.targets or isinstance(given.targets, str):
+        raise CampaignError(
+            "the names of the targets, cheapest first",
+            f"{given.targets!r}",
+            "there is neither a specification nor a list of targets",
+            "for example targets=['sim', 'exp']",
+        )
+    found = given.candidates
+    if isinstance(found, Table | Box | Simplex):
+        return tuple(found.descriptors), given.targets
+    names = [c for c in getattr(found, "columns", ()) if c not in (*given.targets, "label")]
+    return tuple(names), given.targets
+
+
+def _pool(
+    given: Given, descriptors: tuple[str, ...], targets: tuple[str, ...], functions: Sequence[Any]
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Candidates that keep the constraints, and the rows that carry values."""
+    read = Candidates.read(given.candidates, descriptors, targets)
+    read, _ = allowed(read, given.candidates, functions)
+    pool = read.frame.assign(label=read.labels) if read.labels else read.frame
+    have = np.isfinite(read.values).any(axis=1)
+    known = pool.assign(**dict(zip(targets, read.values.T, strict=True)))[have]
+    return pool, known if have.any() else None

@@ -1,0 +1,110 @@
+"""Results are written into a ledger, all of them or none."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from claude_pymc.campaign.entries import Result, keys_at
+from claude_pymc.campaign.ledger import CURRENT, DONE, FAILED, Writer, now
+from claude_pymc.errors import CampaignError
+
+
+@dataclass(frozen=True)
+class Told:
+    """What became of values that were told.
+
+    Parameters
+    ----------
+    accepted, repeated, failed, external : int
+        New values; values that were known, and equal; results that will never be; and those of the
+        accepted ones that were never proposed.
+    """
+
+    accepted: int
+    repeated: int
+    failed: int
+    external: int
+
+    def __str__(self) -> str:
+        """Return one line."""
+        words = [f"{self.accepted} accepted"]
+        words += [f"{self.external} of them never proposed"] if self.external else []
+        words += [f"{self.repeated} known before"] if self.repeated else []
+        words += [f"{self.failed} failed"] if self.failed else []
+        return ", ".join(words)
+
+
+def take_up(
+    writer: Writer, results: list[Result], descriptors: Sequence[str], replicate: bool
+) -> Told:
+    """Write results into the ledger, or refuse them all."""
+    current = writer.current
+    keys = keys_at(current, descriptors)
+    values: dict[tuple[bytes, str], list[tuple[float, bool]]] = {}
+    for key, target, value, number in zip(
+        keys, current["target"], current["value"], current["proposal"], strict=True
+    ):
+        values.setdefault((key, target), []).append((value, not pd.isna(number)))
+    of_proposal = {
+        int(n): v for n, v in zip(current["proposal"], current["value"], strict=True) if n == n
+    }
+    states = dict(zip(writer.proposals["id"], writer.proposals["state"], strict=True))
+    told = {"accepted": 0, "repeated": 0, "failed": 0, "external": 0}
+    frame = pd.DataFrame({"x": [json.dumps(r.x) for r in results]})
+    for result, key in zip(results, keys_at(frame, descriptors), strict=True):
+        n, at = result.proposal, (key, result.target)
+        if n is not None and states[n] == DONE:
+            _refuse_other(result, of_proposal[n], f"proposal {n}")
+            told["repeated"] += 1
+            continue
+        if n is not None and states[n] == FAILED and result.value is None:
+            told["repeated"] += 1
+            continue
+        before = [] if n is not None or replicate else values.get(at, [])
+        if any(_equal(result.value, value) for value, _ in before):
+            told["repeated"] += 1
+            continue
+        if any(proposed for _, proposed in before):
+            _refuse_other(result, before[-1][0], f"{result.target!r} at {result.x}")
+        failed = result.value is None
+        writer.add(
+            "observations",
+            proposal=n,
+            target=result.target,
+            x=json.dumps(result.x),
+            label=result.label,
+            value=result.value,
+            state=FAILED if failed else CURRENT,
+            made=now(),
+        )
+        if n is not None:
+            states[n] = FAILED if failed else DONE
+            writer.move(n, states[n])
+        if failed:
+            told["failed"] += 1
+            continue
+        values.setdefault(at, []).append((result.value or 0.0, n is not None))
+        told["accepted"] += 1
+        told["external"] += n is None
+    writer.note("told", **told)
+    return Told(**told)
+
+
+def _equal(one: float | None, other: float) -> bool:
+    return one is not None and math.isclose(one, other, rel_tol=1e-9, abs_tol=0.0)
+
+
+def _refuse_other(result: Result, before: float, what: str) -> None:
+    """Refuse a second, other value."""
+    if not _equal(result.value, before):
+        raise CampaignError(
+            f"the value that was told before for {what}, {before!r}",
+            "a failure" if result.value is None else f"{result.value!r}",
+            "a mistyped value, or a second measurement",
+            "use correct(observation, value), or tell(..., replicate=True) with its descriptors",
+        )
