@@ -19,7 +19,18 @@ if TYPE_CHECKING:
     from claude_pymc.protocols import Kind
     from claude_pymc.run import Fit
 
-_FIXED = ("target", "rank", "candidate", "mean", "std", "lower90", "upper90", "rule", "score")
+_FIXED = (
+    "target",
+    "rank",
+    "candidate",
+    "proposal",
+    "mean",
+    "std",
+    "lower90",
+    "upper90",
+    "rule",
+    "score",
+)
 _HEADS = {  # by kind of prediction
     "observation": ("mean,\nwith noise", "90 %,\nwith noise"),
     "mean": ("mean,\nnoise-free", "90 %,\nnoise-free"),
@@ -39,7 +50,7 @@ def print_fit(result: Fit) -> None:
             click.echo(f"Predicting hidden rows, {failure}")
         low, high = cv.coverage_interval()
         log = "log " if post.spec.design.transforms[-1] == "log" else ""
-        unit = "" if log else _unit(cv.target, study.units)
+        unit = "" if log else unit_of(cv.target, study.units)
         click.echo(
             f"Predicting {len(cv.frame)} measured values of {cv.target} that were hidden:\n"
             f"  root mean square error of {log}{cv.target}{unit}: {cv.rmse:.3g}, "
@@ -76,7 +87,7 @@ def print_predictions(
     """Print the predicted primary target, of all rows or of those where it was not measured."""
     target = targets[-1]
     rows = frame if everything else frame[frame[target].isna()]
-    unit = _unit(target, units)
+    unit = unit_of(target, units)
     if not len(rows):
         click.echo(f"{target} was measured in every row; use --at to predict elsewhere.")
         return
@@ -95,7 +106,7 @@ def print_predictions(
     others = [t for t in targets[:-1] if shown[t].notna().any()]
     _table(
         f"Predicted {target}{unit}" + ("" if everything else " where it was not measured"),
-        [*head, *(f"{t}{_unit(t, units)}" for t in others), *_HEADS[kind]],
+        [*head, *(f"{t}{unit_of(t, units)}" for t in others), *_HEADS[kind]],
         [
             [
                 *(_text(row[c]) for c in (*head, *others)),
@@ -120,21 +131,35 @@ def print_proposals(frame: Any, units: dict[str, str]) -> None:
     at = [c for c in frame.columns if c not in _FIXED]
     if "label" in at:
         at = ["label"]
+    at = ["proposal"] * ("proposal" in frame) + at
     rows = []
     for _, row in frame.iterrows():
         interval = f"{_text(row['lower90'])} to {_text(row['upper90'])}"
         point = [_text(row[c]) for c in at]
-        source = f"{row['target']}{_unit(row['target'], units)}"
+        source = f"{row['target']}{unit_of(row['target'], units)}"
         rows.append([source, *point, _text(row["mean"]), interval, WORDS[row["rule"]]])
     _table("Proposed next", ["measure", *at, *_HEADS["mean"], "why"], rows)
     if "objective" in frame.attrs:
         target = frame.attrs["objective"].split()[1]
         click.echo(
             f"Aim: {frame.attrs['objective']}; "
-            f"{frame.attrs['incumbent_from']}{_unit(target, units)}"
+            f"{frame.attrs['incumbent_from']}{unit_of(target, units)}"
         )
         if not frame.attrs["improvement_likely"]:
             click.echo("No candidate is likely to be better than that.")
+
+
+def print_open(frame: Any, descriptors: list[str], units: dict[str, str]) -> None:
+    """Print proposals that wait for a result."""
+    at = ["label"] if frame["label"].notna().any() else descriptors
+    rows = []
+    for _, row in frame.head(40).iterrows():
+        source = f"{row['target']}{unit_of(row['target'], units)}"
+        point = [_text(row[c]) for c in ("id", *at)]
+        rows.append([source, *point, row["state"], row["made"][:10]])
+    _table("Waiting for a result", ["measure", "proposal", *at, "state", "since"], rows)
+    if len(frame) > len(rows):
+        click.echo(f"... and {len(frame) - len(rows)} more")
 
 
 def _text(value: Any) -> str:
@@ -143,7 +168,8 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _unit(name: str, units: dict[str, str]) -> str:
+def unit_of(name: str, units: dict[str, str]) -> str:
+    """Return " [unit]", or nothing."""
     return f" [{units[name]}]" if name in units else ""
 
 

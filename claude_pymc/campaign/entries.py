@@ -113,7 +113,7 @@ def number_of(cell: Any, where: str) -> float | None:
     if isinstance(cell, str) and cell.strip().lower() in SAID_FAILED:
         return math.nan
     try:
-        value = float(cell)
+        value = float(cell.replace(",", ".") if isinstance(cell, str) else cell)
     except (TypeError, ValueError):
         value = math.inf
     if math.isinf(value) or isinstance(cell, bool):

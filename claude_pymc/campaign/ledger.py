@@ -270,4 +270,7 @@ def now() -> str:
 def _frame(connection: sqlite3.Connection, table: str) -> pd.DataFrame:
     cursor = connection.execute(f"SELECT * FROM {table} ORDER BY 1")
     names = [column[0] for column in cursor.description]
-    return pd.DataFrame(cursor.fetchall(), columns=names)
+    frame = pd.DataFrame(cursor.fetchall(), columns=names)
+    if table == "observations":
+        frame = frame.astype({"proposal": "Int64", "replaces": "Int64", "value": float})
+    return frame

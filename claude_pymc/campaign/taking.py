@@ -50,9 +50,8 @@ def take_up(
         keys, current["target"], current["value"], current["proposal"], strict=True
     ):
         values.setdefault((key, target), []).append((value, not pd.isna(number)))
-    of_proposal = {
-        int(n): v for n, v in zip(current["proposal"], current["value"], strict=True) if n == n
-    }
+    proposed = current[current["proposal"].notna()]
+    of_proposal = dict(zip(proposed["proposal"].astype(int), proposed["value"], strict=True))
     states = dict(zip(writer.proposals["id"], writer.proposals["state"], strict=True))
     told = {"accepted": 0, "repeated": 0, "failed": 0, "external": 0}
     frame = pd.DataFrame({"x": [json.dumps(r.x) for r in results]})

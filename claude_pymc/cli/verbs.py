@@ -1,31 +1,30 @@
-"""The command line: thin, and importing what samples only in the verbs that need it."""
+"""The verbs for one table: demo, fit, predict, propose."""
 
 from __future__ import annotations
 
 import sys
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from claude_pymc.cli.shared import (
+    CSV,
+    FAILED,
+    FOLDER,
+    REPLACE,
+    SEED,
+    free_file,
+    notices,
+    progress,
+    wants,
+    write_csv,
+)
 from claude_pymc.errors import ClaudeError
 
 if TYPE_CHECKING:
     from claude_pymc.protocols import Kind
     from claude_pymc.study import Study
-
-SEED = click.option("--seed", default=0, show_default=True, help="Seed of all random draws.")
-FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-CSV = click.Path(path_type=Path, dir_okay=False)
-FAILED = click.option(
-    "--allow-failed",
-    is_flag=True,
-    help="Exit with 0, not 1, if the posterior failed its checks; results are written anyway.",
-)
-REPLACE = click.option("--overwrite", is_flag=True, help="Replace the file of --out.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -127,8 +126,8 @@ def predict(
     from claude_pymc import printing, run
     from claude_pymc.review.diagnostics import diagnose
 
-    _free_file(out, overwrite)
-    with _notices(), _progress() as stage:
+    free_file(out, overwrite)
+    with notices(), progress() as stage:
         stage("reading the fit")
         study, table, post = run.load(folder)
         checks = diagnose(post.idata)
@@ -136,7 +135,7 @@ def predict(
         at_rows = table if at is None else run.read_candidates(at, study, post, every=False)
         found = run.predict_table(post, at_rows, seed, kind)
     _say_failures(checks)
-    _write_csv(found, out)
+    write_csv(found, out)
     everything = at is not None
     printing.print_predictions(found, study.targets, study.units, everything, kind)
     _verdict(checks, allow_failed)
@@ -163,17 +162,17 @@ def propose(
     from claude_pymc import printing, run
     from claude_pymc.review.diagnostics import diagnose
 
-    wants = _wants(want)
-    _free_file(out, overwrite)
-    with _notices(), _progress() as stage:
+    wanted = wants(want)
+    free_file(out, overwrite)
+    with notices(), progress() as stage:
         stage("reading the fit")
         study, table, post = run.load(folder)
         checks = diagnose(post.idata)
         stage("scoring candidates")
         pool = None if at is None else run.read_candidates(at, study, post, every=True)
-        found = run.propose_for(study, post, table, wants or study.wants, seed, pool)
+        found = run.propose_for(study, post, table, wanted or study.wants, seed, pool)
     _say_failures(checks)
-    _write_csv(found, out)
+    write_csv(found, out)
     printing.print_proposals(found, study.units)
     _verdict(checks, allow_failed)
 
@@ -216,53 +215,15 @@ def _fit(
     """Run a fit with progress, write its folder, print what a person needs."""
     from claude_pymc import printing, run
 
-    with _notices(), run.new_folder(out, overwrite) as folder:
+    with notices(), run.new_folder(out, overwrite) as folder:
         table = study.table(data)
-        with _progress() as stage:
+        with progress() as stage:
             result = run.fit(study, table, seed=seed, draws=draws, folds=folds, stage=stage)
             stage("writing tables and pictures")
             files = run.write(result, folder, path.read_text(encoding="utf-8"))
     printing.print_fit(result)
     click.echo(f"\nWritten to {out}: {', '.join(files)}")
     _verdict(result.checks, allow_failed)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """Show the stage that runs and how long it has taken."""
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("reading rows", total=None)
-
-        def stage(name: str) -> None:
-            bar.update(task, description=name)
-            if not console.is_terminal:
-                click.echo(f"... {name}", err=True)
-
-        yield stage
-
-
-@contextmanager
-def _notices() -> Iterator[None]:
-    """Print notices as lines instead of warnings with a source line."""
-    from claude_pymc.errors import Notice, PosteriorWarning
-
-    caught: list[warnings.WarningMessage] = []
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            yield
-    finally:
-        ours = [w for w in caught if issubclass(w.category, Notice | PosteriorWarning)]
-        for text in dict.fromkeys(str(w.message) for w in ours):
-            click.echo(f"note: {text}", err=True)
-        for other in caught:
-            if other not in ours and not issubclass(other.category, DeprecationWarning):
-                click.echo(f"warning: {other.category.__name__}: {other.message}", err=True)
 
 
 def _say_failures(checks: Any) -> None:
@@ -279,32 +240,3 @@ def _verdict(checks: Any, allow_failed: bool) -> None:
         way = "as --allow-failed asks" if allow_failed else "--allow-failed makes it 0"
         click.echo(f"The posterior failed its checks: exit code {code} ({way}).")
         sys.exit(code)
-
-
-def _write_csv(frame: Any, out: Path | None) -> None:
-    """Write a table, if a file was asked for, and say so."""
-    if out is not None:
-        frame.to_csv(out, index=False, float_format="%.6g")
-        click.echo(f"Written to {out}\n")
-
-
-def _wants(pairs: tuple[str, ...]) -> dict[str, int]:
-    """Read TARGET=NUMBER pairs."""
-    wants = {}
-    for pair in pairs:
-        target, _, number = pair.partition("=")
-        if not number.isdecimal():
-            raise click.BadParameter(
-                f"expected TARGET=NUMBER such as exp=1, got {pair!r}", param_hint="--want"
-            )
-        wants[target] = int(number)
-    return wants
-
-
-def _free_file(path: Path | None, overwrite: bool) -> None:
-    """Refuse to write over a file, unless that is asked for."""
-    if path is not None and path.exists() and not overwrite:
-        text = f"{path.name} exists; choose another name, or add --overwrite"
-        raise click.BadParameter(text, param_hint="--out")
-    if path is not None and not path.parent.is_dir():
-        raise click.BadParameter(f"there is no folder {path.parent.name!r}", param_hint="--out")
