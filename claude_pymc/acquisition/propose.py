@@ -126,7 +126,7 @@ def propose(
     if paid is not None:
         assert budget is not None
         wants, value = allot(picker, rules, paid, budget, seed)
-    found = []
+    found, short = [], []
     together = [one.target for one in aim.objectives] if len(aim.objectives) > 1 else []
     for target in sorted(wants, key=targets.index, reverse=True):
         if target in together[1:]:
@@ -136,8 +136,7 @@ def propose(
                 _zoom(picker, space, target, rules[target], constraints, rank)
             picked = picker.pick(target, rules[target])
             if picked is None:
-                text = f"only {rank - 1} of {wants[target]} wanted {target!r}: no candidate is left"
-                warnings.warn(text, Notice, stacklevel=2)
+                short.append(f"only {rank - 1} of {wants[target]} wanted {target!r}")
                 break
             at, score = picked
             for also in together[1:] if target in together else []:
@@ -154,6 +153,8 @@ def propose(
             "the pool is exhausted",
             "add candidates, or ask for another target",
         )
+    for text in short:
+        warnings.warn(f"{text}: no candidate is left", Notice, stacklevel=2)
     proposals = pd.DataFrame(found)
     if space is not None:
         proposals = proposals.drop(columns="candidate")

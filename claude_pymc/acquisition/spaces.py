@@ -128,7 +128,6 @@ class Simplex:
 
     def __post_init__(self) -> None:
         """Refuse a mixture of nothing."""
-        object.__setattr__(self, "parts", tuple(self.parts))
         fine = len(set(self.parts)) == len(self.parts) >= 2 and 0 < self.total < math.inf
         if not fine or isinstance(self.parts, str):
             raise CandidateError(
@@ -137,6 +136,7 @@ class Simplex:
                 "a repeated name, or a single part",
                 "for example cp.Simplex(['Fe', 'Co', 'Ni'])",
             )
+        object.__setattr__(self, "parts", tuple(self.parts))
 
     @property
     def descriptors(self) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from claude_pymc.campaign.ledger import Ledger
 from claude_pymc.campaign.next_batch import Plan
 from claude_pymc.errors import CampaignError
 from claude_pymc.joint.spec import JointGaussian
+from claude_pymc.tables.categories import Category
 from claude_pymc.tables.table import Table
 
 
@@ -35,7 +36,7 @@ class Given:
     spec: JointGaussian | None
     candidates: Any
     objective: Objective | None
-    targets: tuple[str, ...] | None
+    targets: tuple[str, ...] | str | None
     wants: Mapping[str, int]
     rules: Mapping[str, str] | str | None
     costs: Mapping[str, float]
@@ -81,6 +82,7 @@ def meta_of(given: Given) -> tuple[dict[str, Any], pd.DataFrame | None, pd.DataF
         "objective": objective_to_dict(given.objective),
         "space": None if space is None else space.to_dict(),
         "pool": None if pool is None else hash_of(pool, descriptors),
+        "bounds": _bounds(given.candidates, pool, descriptors),
         "wants": dict(given.wants),
         "rules": given.rules if isinstance(given.rules, str | None) else dict(given.rules),
         "costs": dict(given.costs),
@@ -110,6 +112,7 @@ def plan_of(said: Mapping[str, Any], constraints: Sequence[Any]) -> Plan:
         incumbent=said["incumbent"],
         replicate=said["replicate"],
         draws=said["draws"],
+        bounds={name: tuple(ends) for name, ends in said["bounds"].items()},
     )
 
 
@@ -147,6 +150,21 @@ def hash_of(pool: pd.DataFrame, descriptors: Sequence[str]) -> str:
     return hashlib.sha256(values.to_numpy().tobytes()).hexdigest()
 
 
+def _bounds(
+    candidates: Any, pool: pd.DataFrame | None, descriptors: tuple[str, ...]
+) -> dict[str, list[float]]:
+    """Ranges of the candidates, of the descriptors that are numbers and vary."""
+    if isinstance(candidates, Box):
+        ends = {name: list(pair) for name, pair in candidates.ends.items()}
+    elif isinstance(candidates, Simplex):
+        ends = {name: [0.0, candidates.total] for name in candidates.descriptors}
+    else:
+        assert pool is not None
+        numbers = [d for d in descriptors if not isinstance(d, Category)]
+        ends = {str(d): [float(pool[d].min()), float(pool[d].max())] for d in numbers}
+    return {name: [low, high] for name, (low, high) in ends.items() if low < high}
+
+
 def _names(given: Given) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Descriptors and targets of a new campaign."""
     if given.candidates is None:
@@ -165,8 +183,17 @@ def _names(given: Given) -> tuple[tuple[str, ...], tuple[str, ...]]:
                 "targets that were given twice",
                 "leave targets out",
             )
+        if isinstance(given.candidates, Box | Simplex):
+            lacking = [d for d in design.descriptors if d not in given.candidates.descriptors]
+            if lacking:
+                raise CampaignError(
+                    f"candidates with the descriptors {list(map(str, design.descriptors))}",
+                    f"{list(given.candidates.descriptors)}",
+                    f"{lacking[0]!r} is missing",
+                    "name the parts of the space as the descriptors of the specification",
+                )
         return design.descriptors, design.targets
-    if not given.targets or isinstance(given.targets, str):
+    if isinstance(given.targets, str) or not given.targets:
         raise CampaignError(
             "the names of the targets, cheapest first",
             f"{given.targets!r}",

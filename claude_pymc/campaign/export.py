@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -25,14 +25,18 @@ if TYPE_CHECKING:
 def best_so_far(campaign: Campaign) -> pd.DataFrame:
     """Measured values of the objective's target in the order in which they were told.
 
-    Columns value, utility, best (the best utility until then), cheaper (values of other targets
-    until then).
+    A corrected value keeps its place. Columns id, label, value, proposed, utility, best (the best
+    utility until then), cheaper (values of other targets until then).
     """
     objective = campaign.plan.objective
     told = campaign.observations
-    told = told[told["state"] == CURRENT]
+    first: dict[int, int] = {}
+    for row in told.itertuples():
+        first[row.id] = row.id if pd.isna(row.replaces) else first[int(row.replaces)]
+    told = told[told["state"] == CURRENT].assign(proposed=lambda f: f["proposal"].notna())
+    told = told.iloc[np.argsort([first[i] for i in told["id"]], kind="stable")]
     own = told["target"] == objective.target
-    found = told.loc[own, ["id", "label", "value"]].reset_index(drop=True)
+    found = told.loc[own, ["id", "label", "value", "proposed"]].reset_index(drop=True)
     found["utility"] = objective.utility(found["value"].to_numpy(float))
     found["best"] = found["utility"].cummax()
     found["cheaper"] = (~own).cumsum()[own].to_numpy()
@@ -62,7 +66,12 @@ def plot_progress(campaign: Campaign) -> Figure:
         number = np.arange(1, len(found) + 1)
         at_best = np.maximum.accumulate(np.where(found["utility"] == found["best"], number, 1)) - 1
         best = found["value"].to_numpy()[at_best]
-        axes.plot(number, found["value"], "o", color=BLUE, markersize=5, label="measured")
+        asked = found["proposed"].to_numpy(bool)
+        for mask, fill, label in ((~asked, "white", "known"), (asked, BLUE, "proposed, measured")):
+            if mask.any():
+                points = number[mask], found["value"][mask]
+                look: dict[str, Any] = {"color": BLUE, "markerfacecolor": fill, "markersize": 5}
+                axes.plot(*points, "o", label=label, **look)
         axes.step(number, best, where="post", color=ORANGE, linewidth=2, label="best so far")
         value = getattr(objective, "value", None)
         if value is not None:
@@ -71,12 +80,10 @@ def plot_progress(campaign: Campaign) -> Figure:
             before = int((found["id"] < row.id).sum())
             axes.axvline(before + 0.5, color=GREY, linestyle=":", linewidth=1)
         others = int((campaign.observations["state"] == CURRENT).sum()) - len(found)
-        more = f" and {others} of cheaper targets" if others else ""
-        lost = f"; {len(failed)} failed (dotted)" if len(failed) else ""
-        name = axis_label(objective.target, units)
-        axes.set_title(
-            f"{objective.describe()}: {best[-1]:.4g} after {len(found)} of {name}{more}{lost}"
-        )
+        words = f"{best[-1]:.4g} after {len(found)} values"
+        words += f", and {others} of cheaper targets" if others else ""
+        words += f"; {len(failed)} failed (dotted)" if len(failed) else ""
+        axes.set_title(f"{objective.describe()}\n{words}")
         axes.legend(loc="best")
     return figure
 

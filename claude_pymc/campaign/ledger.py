@@ -7,7 +7,6 @@ after a crash at any moment the file opens with all that was acknowledged, and n
 
 from __future__ import annotations
 
-import io
 import json
 import sqlite3
 import zlib
@@ -30,7 +29,7 @@ CURRENT, REPLACED = "current", "replaced"
 
 SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE pool (csv BLOB NOT NULL);
+CREATE TABLE pool (data BLOB NOT NULL);
 CREATE TABLE models (
     batch INTEGER PRIMARY KEY, made TEXT NOT NULL, seed INTEGER NOT NULL, rows INTEGER NOT NULL,
     data_hash TEXT NOT NULL, passed INTEGER NOT NULL, said TEXT NOT NULL);
@@ -79,7 +78,8 @@ class Ledger:
 
     def create(self, meta: Mapping[str, Any], pool: pd.DataFrame | None) -> bool:
         """Begin a ledger, unless there is one; say whether it was begun."""
-        csv = b"" if pool is None else zlib.compress(pool.to_csv(index=False).encode())
+        columns = {} if pool is None else {name: list(pool[name]) for name in map(str, pool)}
+        data = zlib.compress(json.dumps(columns).encode())
         with self._connected() as connection, self._transaction(connection):
             if self._version(connection):
                 return False
@@ -89,7 +89,7 @@ class Ledger:
                 "INSERT INTO meta VALUES (?, ?)",
                 [(key, json.dumps(value)) for key, value in meta.items()],
             )
-            connection.execute("INSERT INTO pool VALUES (?)", (csv,))
+            connection.execute("INSERT INTO pool VALUES (?)", (data,))
             connection.execute(f"PRAGMA application_id = {APPLICATION}")
             connection.execute(f"PRAGMA user_version = {FORMAT}")
             self._note(connection, "created", {})
@@ -109,15 +109,10 @@ class Ledger:
         return {key: json.loads(value) for key, value in rows}
 
     def pool(self) -> pd.DataFrame:
-        """Return the candidates that were kept; text stays text."""
+        """Return the candidates that were kept."""
         with self._connected() as connection:
-            (csv,) = connection.execute("SELECT csv FROM pool").fetchone()
-        text = zlib.decompress(csv).decode()
-        return pd.read_csv(io.StringIO(text), float_precision="round_trip", dtype=self._texts())
-
-    def _texts(self) -> dict[str, type]:
-        said = self.meta()["descriptors"]
-        return {**{d["name"]: str for d in said if d["categories"]}, "label": str}
+            (data,) = connection.execute("SELECT data FROM pool").fetchone()
+        return pd.DataFrame(json.loads(zlib.decompress(data)))
 
     def read(self) -> Snapshot:
         """Everything in it, at one moment."""

@@ -123,7 +123,7 @@ class Campaign:
             spec,
             candidates,
             objective,
-            tuple(targets) if targets is not None else None,
+            targets if targets is None or isinstance(targets, str) else tuple(targets),
             dict(wants or {}),
             rules,
             dict(costs or {}),

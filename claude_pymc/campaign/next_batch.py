@@ -44,6 +44,8 @@ class Plan:
         As in :func:`claude_pymc.propose`.
     draws : int
         Of each posterior.
+    bounds : mapping of descriptor to (low, high)
+        Ranges of the candidates, for the automatic default.
     """
 
     descriptors: tuple[str, ...]
@@ -57,6 +59,7 @@ class Plan:
     incumbent: str = "observed"
     replicate: bool = False
     draws: int = 1000
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def posterior_of(plan: Plan, table: Table, seed: int) -> tuple[JointPosterior, tuple[str, ...]]:
@@ -64,13 +67,23 @@ def posterior_of(plan: Plan, table: Table, seed: int) -> tuple[JointPosterior, t
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PosteriorWarning)
         if plan.spec is None:
-            post = fit(table, draws=plan.draws // 4, chains=4, seed=seed)
+            ends = _covering(plan.bounds, table)
+            post = fit(table, bounds=ends, draws=plan.draws // 4, chains=4, seed=seed)
         else:
             stats = PatternStats.from_table(table, plan.spec.design, rows=plan.spec.needs == "rows")
             sampler = Sampler(plan.spec)
             tree = sampler.draw(stats, draws=plan.draws // 4, chains=4, seed=seed)
             post = JointPosterior(tree, plan.spec)
     return post, tuple(str(check) for check in convergence(post.idata) if not check.passed)
+
+
+def _covering(bounds: Mapping[str, tuple[float, float]], table: Table) -> dict[str, Any]:
+    """Ranges that hold the candidates and the rows."""
+    found = {}
+    for name, (low, high) in bounds.items():
+        column = table.x[:, list(table.descriptors).index(name)]
+        found[name] = (float(min(low, np.nanmin(column))), float(max(high, np.nanmax(column))))
+    return found
 
 
 def ready(plan: Plan, table: Table) -> bool:

@@ -78,8 +78,9 @@ def new(
             rules=study.rules or None,
             seed=seed,
         )
-        told = begun.tell(table.rows(_measured(table)))
-    click.echo(f"Begun {ledger}: {study.title}; {told}")
+        begun.tell(table.rows(_measured(table)))
+    values = ", ".join(f"{n} of {t}" for t, n in begun.table.counts.items())
+    click.echo(f"Begun {ledger}: {study.title}; values known: {values}")
     _print_status(begun)
 
 
