@@ -42,12 +42,15 @@ class Aim:
         at measured points.
     replicate : bool
         Measured points may be measured again.
+    kind : "mean" or "observation"
+        What improves: the mean of the target, or the value that would be measured.
     """
 
     objectives: tuple[Objective, ...]
     within: tuple[Within, ...] = ()
     incumbent: str = "observed"
     replicate: bool = False
+    kind: str = "mean"
 
 
 class Picker:
@@ -73,8 +76,8 @@ class Picker:
         self.conditions: list[tuple[np.ndarray, float]] = []
         self.reached: list[np.ndarray] = []  # (sample, objective) of points of the batch
         self.pool = pool
-        self.plain, self.noise = self._predict(pool)
-        self.draws = self.plain
+        self.plain, self.means, self.noise = self._predict(pool)
+        self.draws = self.means
         self.taken = {t: self._taken(pool, t) for t in self.targets}
         self.start, self.front, self.story = self._incumbent()
         self.best = self.start
@@ -86,10 +89,11 @@ class Picker:
 
     def extend(self, pool: Candidates) -> None:
         """Add candidates, with draws conditioned like the others'."""
-        plain, noise = self._predict(pool)
-        draws = plain
+        plain, means, noise = self._predict(pool)
+        draws = means
         for measured, spread in self.conditions:
             draws = condition_on(draws, measured, spread)
+        self.means = np.concatenate([self.means, means], axis=1)
         self.plain = np.concatenate([self.plain, plain], axis=1)
         self.draws = np.concatenate([self.draws, draws], axis=1)
         self.noise = np.concatenate([self.noise, noise])
@@ -113,8 +117,7 @@ class Picker:
 
     def wait_for(self, target: str, waiting: Candidates) -> None:
         """Count points of one target as being measured."""
-        plain, noise = self._predict(waiting)
-        draws = plain
+        plain, draws, noise = self._predict(waiting)
         for measured, spread in self.conditions:
             draws = condition_on(draws, measured, spread)
         j, needed = self.targets.index(target), self.used[target]
@@ -177,8 +180,11 @@ class Picker:
         self.reached.append(reached)
         self.best = np.maximum(self.best, reached[:, 0])
 
-    def _predict(self, pool: Candidates) -> tuple[np.ndarray, np.ndarray]:
-        """Draws of the mean, and variance of the noise (candidate, target); notices come once."""
+    def _predict(self, pool: Candidates) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Draws of what improves and of the mean (sample, candidate, target); noise variance.
+
+        Notices come once.
+        """
         again = {o.target for o in self.aim.objectives} if self.aim.replicate else set()
         known = known_values(pool, self.past, self.targets, frozenset(again))
         means = self.post.predict(pool.frame, kind="mean", given=known).draws.to_numpy()
@@ -187,8 +193,11 @@ class Picker:
             noisy = self.post.predict(
                 pool.frame, kind="observation", given=known, seed=self.seed
             ).draws.to_numpy()
-        # A posterior of a single draw has one mean and many observations.
-        return means, np.square(noisy - means).mean(axis=0)
+        noise = np.square(noisy - means).mean(axis=0)
+        if self.aim.kind == "observation":
+            # A posterior of a single draw has one mean and many observations.
+            return noisy, np.broadcast_to(means, noisy.shape), noise
+        return means, means, noise
 
     def _taken(self, pool: Candidates, target: str) -> np.ndarray:
         again = self.aim.replicate and target in {o.target for o in self.aim.objectives}
@@ -293,6 +302,7 @@ def read_aim(
     targets: list[str],
     incumbent: str,
     replicate: bool,
+    kind: str,
 ) -> Aim:
     """Check what is wanted."""
     objectives = tuple(objective) if isinstance(objective, list | tuple) else (objective,)
@@ -320,12 +330,16 @@ def read_aim(
             "a typing error",
             "choose one of them",
         )
+    if kind not in ("mean", "observation"):
+        raise CandidateError(
+            "kind 'mean' or 'observation'", f"{kind!r}", "a typing error", "choose one of them"
+        )
     within = tuple(c for c in constraints if isinstance(c, Within))
     for constraint in within:
         known_target(constraint.target, targets, "the constraints")
     if replicate and incumbent == "observed":
         incumbent = "draws"  # the best of noisy values would be measured again and again
-    return Aim(objectives, within, incumbent, replicate)
+    return Aim(objectives, within, incumbent, replicate, kind)
 
 
 def known_target(target: str, targets: list[str], where: str) -> None:

@@ -42,6 +42,7 @@ def propose(
     constraints: Sequence[Any] = (),
     incumbent: str = "observed",
     replicate: bool = False,
+    kind: str = "mean",
     costs: Mapping[str, float] | None = None,
     budget: float | None = None,
     seed: int = 0,
@@ -76,6 +77,9 @@ def propose(
         at the measured points (noisy expected improvement).
     replicate : bool
         Points may be measured again where that pays; the incumbent is "draws" then.
+    kind : "mean" or "observation"
+        What improves: the mean of the target, as in the paper; or the value that would be measured,
+        where what the model calls noise belongs to each candidate (each its own compound).
     costs : mapping of target to positive number, optional
         Of one measurement.
     budget : float, optional
@@ -102,7 +106,7 @@ def propose(
     ... # doctest: +SKIP
     """
     targets = list(post.targets)
-    aim = read_aim(objective, constraints, targets, incumbent, replicate)
+    aim = read_aim(objective, constraints, targets, incumbent, replicate, kind)
     paid = _costs(costs, budget, wants, targets)
     if wants is None:
         wants = {one.target: 1 for one in aim.objectives} if paid is None else {}
@@ -173,7 +177,7 @@ def _row(
     picker: Picker, target: str, rank: int, at: int, rule: str, score: float
 ) -> dict[str, Any]:
     """One proposal, as people read it."""
-    means = picker.plain[:, at, picker.targets.index(target)]
+    means = picker.means[:, at, picker.targets.index(target)]
     pool = picker.pool
     return {
         "target": target,

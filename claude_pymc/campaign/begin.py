@@ -43,6 +43,7 @@ class Given:
     constraints: tuple[Any, ...]
     incumbent: str
     replicate: bool
+    kind: str
     draws: int
     seed: int
 
@@ -90,6 +91,7 @@ def meta_of(given: Given) -> tuple[dict[str, Any], pd.DataFrame | None, pd.DataF
         "functions": len(functions),
         "incumbent": given.incumbent,
         "replicate": given.replicate,
+        "kind": given.kind,
         "draws": given.draws,
         "seed": given.seed,
     }
@@ -111,6 +113,7 @@ def plan_of(said: Mapping[str, Any], constraints: Sequence[Any]) -> Plan:
         constraints=[*within, *functions],
         incumbent=said["incumbent"],
         replicate=said["replicate"],
+        kind=said["kind"],
         draws=said["draws"],
         bounds={name: tuple(ends) for name, ends in said["bounds"].items()},
     )

@@ -86,6 +86,7 @@ class Campaign:
         constraints: Sequence[Any] = (),
         incumbent: str = "observed",
         replicate: bool = False,
+        kind: str = "mean",
         draws: int = 1000,
         seed: int = 0,
     ) -> Campaign:
@@ -104,7 +105,7 @@ class Campaign:
             Cheapest first; needed without a specification.
         wants : mapping of target to number, optional
             Of each `ask`, unless it says otherwise.
-        rules, costs, constraints, incumbent, replicate
+        rules, costs, constraints, incumbent, replicate, kind
             As in :func:`claude_pymc.propose`. Constraints that are functions are not kept: give
             them again whenever a campaign in a box or a simplex is opened.
         draws : int
@@ -130,6 +131,7 @@ class Campaign:
             tuple(constraints),
             incumbent,
             replicate,
+            kind,
             draws,
             seed,
         )

@@ -40,7 +40,7 @@ class Plan:
     spec : JointGaussian or None
         None: the automatic default of :func:`claude_pymc.fit`.
     wants : mapping of target to number
-    rules, costs, constraints, incumbent, replicate
+    rules, costs, constraints, incumbent, replicate, kind
         As in :func:`claude_pymc.propose`.
     draws : int
         Of each posterior.
@@ -58,6 +58,7 @@ class Plan:
     constraints: Sequence[Any] = ()
     incumbent: str = "observed"
     replicate: bool = False
+    kind: str = "mean"
     draws: int = 1000
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
@@ -115,6 +116,7 @@ def propose_by(
         constraints=plan.constraints,
         incumbent=plan.incumbent,
         replicate=plan.replicate,
+        kind=plan.kind,
         costs=plan.costs if budget is not None else None,
         budget=budget,
         seed=seed,

@@ -303,6 +303,26 @@ class JointPosterior:
             density[rows] = _averaged(log_p)
         return np.where(able[:, j], density, np.nan) - np.log(design.scale[j])
 
+    def thinned(self, number: int) -> JointPosterior:
+        """Return the posterior with every k-th draw of each chain, of at least ``number`` in all.
+
+        Examples
+        --------
+        >>> post.thinned(500).predict(x)  # doctest: +SKIP
+        """
+        step = max(1, len(self._root) // max(number, 1))
+        if step == 1:
+            return self
+        tree = xr.DataTree.from_dict(
+            {
+                name: node.isel({DRAW: slice(None, None, step)})
+                for name in ("posterior", "sample_stats")
+                if name in self.idata and DRAW in (node := self.idata[name].dataset).dims
+            }
+        )
+        tree.attrs = dict(self.idata.attrs)
+        return type(self)(tree, self.spec)
+
     def save(self, path: str | Path) -> None:
         """Write draws and specification to one netCDF file."""
         self.idata.to_netcdf(path, engine="h5netcdf")
