@@ -1,12 +1,14 @@
 """Features at landmarks against the process whose kernel they carry; their files; bad input."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import claude_pymc as cp
+from claude_pymc.joint.sets import Menu
 from claude_pymc.tables.bases import basis_from_dict
 from claude_pymc.tables.landmarks import Landmarks, between
 
@@ -105,3 +107,23 @@ def test_features_of_another_machine_are_refused(rng):
     written["proof"][3] *= -1.0
     with pytest.raises(cp.DesignError, match="fit again on this machine"):
         basis_from_dict(written)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_corrections_have_a_kernel_and_linkage_and_noise_are_chosen(rng, number):
+    places = rng.uniform(-1, 1, (9, 2))
+    inner = replace(basis(places), basis=cp.HSGP(order=8), kernels=basis(places).kernels[:number])
+    design = cp.Design.from_bounds(
+        {"a": (-1.0, 1.0), "b": (-1.0, 1.0)}, ["sim", "exp"], inner, "auto"
+    )
+    menu = Menu.of(design, 1, varying=True, noises=("normal", "student"))
+    seen = []
+
+    def score(choice, near):
+        seen.append(choice)
+        return 0.0
+
+    menu.search(score, score)
+    assert len(set(seen)) == 4 * number
+    assert all(any(name.startswith("kernel ") for name in choice.units) for choice in seen)
+    assert sum(np.exp(menu.log_prior(choice)) for choice in set(seen)) == pytest.approx(1.0)

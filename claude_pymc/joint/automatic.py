@@ -71,14 +71,12 @@ def fit(
     r"""Fit a table by the automatic default.
 
     Each target is a sum of what the cheaper ones carry over, with a linkage that may vary linearly
-    with x, and of a function of x that has one of the structures
-
-        constant | linear | and products of pairs | and a function of each descriptor | and a
-        smooth or rough process over all descriptors
-
-    (`claude_pymc.joint.sets`). The primary target's noise is normal or, where each of its rows has
-    the cheaper values, perhaps Student-t. All combinations are compared by their evidence, equal
-    odds before, and the posterior is averaged over them.
+    with x, and of a function of x: linear terms and a smooth or rough process over all descriptors.
+    The first target may have a function of each descriptor too, or products of pairs instead of the
+    process (`claude_pymc.joint.structures`; where no process has lengths, simpler ones). The
+    primary target's noise is normal or, where each of its rows has the cheaper values, perhaps
+    Student-t. All combinations are compared by their evidence, equal odds before, and the posterior
+    is averaged over them.
 
     Lengths of the processes over all descriptors are found before, from the values of the first
     target and from what others add to it (`claude_pymc.joint.lengths`); everything else is learned.

@@ -13,9 +13,9 @@ alone:
     constant | + linear | + products | + kernels | + products and kernels | + kernels and
     interactions
 
-each with the same probability; k interactions have the share 2^-k of the last one, dealt out to the
-sets of that size. A linkage that may vary
-does so with probability 1/2.
+each with the same probability, and where a correction may have a kernel over all descriptors only
+those with one (`claude_pymc.joint.structures`); k interactions have the share 2^-k of the last one,
+dealt out to the sets of that size. A linkage that may vary does so with probability 1/2.
 
 Source: Scott, Berger, Ann. Stat. 38, 2587 (2010).
 """
@@ -187,7 +187,7 @@ class Menu:
         ``score`` is the log evidence plus log prior of a choice, given one whose mode is near;
         ``glance`` is a cheaper stand-in.
         """
-        if len(self.listed) == 1 and not self.interactions:
+        if self._single:
             score(self.listed[0], None)
         elif self.listed:
             for part in self.parts:
@@ -204,7 +204,7 @@ class Menu:
     @property
     def parts(self) -> list[Callable[[Score, Score], None]]:
         """Parts of a search that do not need each other, those that take longest first."""
-        if len(self.listed) < 2:
+        if self._single or not self.listed:
             return [self.search]
         plain: list[Callable[[Score, Score], None]] = [
             partial(self._plain, varying=varying, noise=noise)
@@ -291,6 +291,12 @@ class Menu:
         share = 0.5**sizes
         further = rng.permutation(self.interactions)[: rng.choice(sizes, p=share / share.sum())]
         return self.ordered({*self._kernels().units, *further.tolist()}, varying=varying)
+
+    @property
+    def _single(self) -> bool:
+        """There is nothing to choose."""
+        ways = len(self.listed) * len(self._linkages()) * len(self.noises)
+        return ways == 1 and not self.interactions
 
     def _linkages(self) -> tuple[bool, ...]:
         return (False, True) if self.varying else (False,)

@@ -20,7 +20,11 @@ def smooth_of(design: Design) -> Additive | Landmarks | None:
 
 
 def structures(design: Design, units: dict[str, Names], j: int) -> tuple[list[Names], Names]:
-    """Structures of target j as names of units, and interactions that may join the kernels."""
+    """Structures of target j as names of units, and interactions that may join the kernels.
+
+    Corrections that may have a kernel over all descriptors have one: learned scales let it and the
+    linear terms shrink, so that nothing is gained by odds on simpler structures.
+    """
     basis = smooth_of(design)
     assert basis is not None
     inner = getattr(basis, "basis", basis)
@@ -34,10 +38,12 @@ def structures(design: Design, units: dict[str, Names], j: int) -> tuple[list[Na
     linear = tuple(name for name in units if name in ("linear", *texts))
     products = tuple(name for name in units if name == "products")
     plain = constant + linear
-    found = [constant, plain] if j or not full else []
-    found += [plain + products, plain + alone]
-    found += [] if full else [plain + products + alone]
-    found += [(*plain, name) for name in full]
-    if j == 0:
-        found += [(*plain, *alone, name) for name in full]
+    kernels = [(*plain, name) for name in full]
+    if not full:
+        found = [constant, plain, plain + products, plain + alone, plain + products + alone]
+    elif j == 0:
+        both = [(*plain, *alone, name) for name in full]
+        found = [plain + products, plain + alone, *kernels, *both]
+    else:
+        found = kernels
     return list(dict.fromkeys(found)), pairs if alone else ()
