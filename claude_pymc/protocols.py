@@ -20,7 +20,9 @@ class Draws(Protocol):
 class Predictive(Protocol):
     """A fitted model, seen from a decision: it predicts, and it names what it predicts from.
 
-    It may also have ``uses(target)``, the descriptors on which one target depends.
+    It may also have ``uses(target)``, the descriptors on which one target depends;
+    ``mean_and_noise(frame, given, seed)``, means and the variance of observations around them,
+    where that is quicker than to draw both; and ``thinned(number)``, the same with fewer draws.
     """
 
     @property

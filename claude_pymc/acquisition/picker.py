@@ -187,6 +187,11 @@ class Picker:
         """
         again = {o.target for o in self.aim.objectives} if self.aim.replicate else set()
         known = known_values(pool, self.past, self.targets, frozenset(again))
+        quick = getattr(self.post, "mean_and_noise", None)
+        if quick is not None and self.aim.kind == "mean":
+            found, noise = quick(pool.frame, known, self.seed)
+            means = found.draws.to_numpy()
+            return means, means, noise
         means = self.post.predict(pool.frame, kind="mean", given=known).draws.to_numpy()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Notice)

@@ -66,7 +66,7 @@ class Plan:
 def posterior_of(plan: Plan, table: Table, seed: int) -> tuple[JointPosterior, tuple[str, ...]]:
     """Fit the rows; the posterior, and what its checks complain of."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PosteriorWarning)
+        warnings.simplefilter("ignore", PosteriorWarning)  # it is returned
         if plan.spec is None:
             ends = _covering(plan.bounds, table)
             post = fit(table, bounds=ends, draws=plan.draws // 4, chains=4, seed=seed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from claude_pymc.campaign.next_batch import Plan, posterior_of, propose_by
+from claude_pymc.errors import Notice
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.tables.table import Table
 
@@ -142,9 +144,11 @@ def by_plan(
     ) -> Mapping[str, Sequence[int]]:
         seed = int(rng.integers(2**31))
         now = plan if specify is None else replace(plan, spec=specify(table))
-        post, _ = posterior_of(now, table, seed)
         candidates = oracle.frame.assign(**dict(zip(oracle.targets, measured.T, strict=True)))
-        found = propose_by(now, post, candidates, table, {}, seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Notice)  # nobody is there to be told
+            post, _ = posterior_of(now, table, seed)
+            found = propose_by(now, post, candidates, table, {}, seed)
         return {str(t): list(rows["candidate"]) for t, rows in found.groupby("target")}
 
     return choose
