@@ -20,6 +20,7 @@ from claude_pymc.acquisition.candidates import Candidates
 from claude_pymc.acquisition.objectives import Objective, Within
 from claude_pymc.acquisition.picker import Aim, Picker, known_target, read_aim
 from claude_pymc.acquisition.rules import OURS, PAPER, RULES, WORDS
+from claude_pymc.acquisition.scoring import thinned
 from claude_pymc.acquisition.shortlist import LARGE, shortlist
 from claude_pymc.acquisition.spaces import Box, Simplex
 from claude_pymc.errors import CandidateError, Notice
@@ -27,7 +28,7 @@ from claude_pymc.protocols import Predictive
 
 __all__ = ["RULES", "WORDS", "propose"]
 
-SPREAD, NEAR, STARTS, ZOOMS = 1024, 32, 8, 7  # points of a space: at first, then around the best
+SPREAD, NEAR, STARTS, ZOOMS = 1024, 16, 6, 7  # points of a space: at first, then around the best
 
 
 def propose(
@@ -46,6 +47,7 @@ def propose(
     costs: Mapping[str, float] | None = None,
     budget: float | None = None,
     seed: int = 0,
+    progress: bool = False,
 ) -> pd.DataFrame:
     """Propose the next measurements among candidates.
 
@@ -87,6 +89,8 @@ def propose(
         comparison is in ``attrs["value"]``.
     seed : int
         Of the order in which ties are broken and of the noise draws.
+    progress : bool
+        Show how far a large pool is.
 
     Returns
     -------
@@ -119,8 +123,10 @@ def propose(
         past = Candidates.read(observed, post.descriptors, targets, needed=False)
     pool, position = allowed(pool, source, constraints)
     if len(pool.frame) > LARGE:
-        some = shortlist(post, pool, past, aim, rules, seed)
+        some = shortlist(post, pool, past, aim, seed, progress)
         pool, position = pool.part(some), position[some]
+    more = sum(wants.values()) * ZOOMS * STARTS * NEAR if space else 0
+    post = thinned(post, len(pool.frame) + more)
     picker = Picker(post, pool, past, aim, seed)
     for target, frame in (pending or {}).items():
         known_target(target, targets, "pending")

@@ -9,7 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from claude_pymc.protocols import Predictive
+
 CHUNK = 2048
+LIMIT = 8_000_000  # numbers of the draws at the candidates of a batch
+FEWEST = 500  # draws, as the paper has
 
 
 def improvement_and_variance(
@@ -46,6 +50,37 @@ def improvement_and_variance(
         np.matmul(part, coefficients.T, out=here)
         reduce_draws(here, incumbent, gain[start : start + chunk], spread[start : start + chunk])
     return gain, spread
+
+
+def thinned(post: Predictive, candidates: int) -> Predictive:
+    """Return a model with as many draws as memory and time allow at so many candidates."""
+    number = max(FEWEST, LIMIT // (candidates * len(post.targets)))
+    thin = getattr(post, "thinned", None)
+    return post if thin is None else thin(number)
+
+
+@njit(cache=True)
+def reduce_samples(
+    utility: np.ndarray, incumbent: float, start: int, top: np.ndarray, place: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean improvement, mean and variance of draws (sample, candidate), in one pass.
+
+    ``top`` and ``place`` (sample) keep the largest value of each draw so far, and where it is,
+    counted from ``start``.
+    """
+    n, m = utility.shape
+    gain, total, squares = np.zeros(m), np.zeros(m), np.zeros(m)
+    for s in range(n):
+        for c in range(m):
+            value = utility[s, c]
+            off = value - utility[0, c]
+            total[c] += off
+            squares[c] += off * off
+            gain[c] += max(value - incumbent, 0.0)
+            if value > top[s]:
+                top[s], place[s] = value, start + c
+    mean = total / n
+    return gain / n, utility[0] + mean, np.maximum(squares / n - mean * mean, 0.0)
 
 
 @njit(cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"}, error_model="numpy")

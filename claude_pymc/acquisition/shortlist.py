@@ -2,8 +2,7 @@
 
 A pool of millions is looked at once with some of the draws. Kept are those of largest expected
 improvement, upper confidence bound and variance of each target, where any draw has its maximum, and
-some at random (the places over which a variance is reduced). The batch is picked among them with
-all draws.
+some at random (the places over which a variance is reduced). The batch is picked among them.
 """
 
 from __future__ import annotations
@@ -11,77 +10,66 @@ from __future__ import annotations
 import numpy as np
 
 from claude_pymc.acquisition.candidates import Candidates
-from claude_pymc.acquisition.functions import (
-    log_expected_improvement,
-    upper_confidence_bound,
-)
 from claude_pymc.acquisition.known import known_values, taken, used
 from claude_pymc.acquisition.picker import Aim
+from claude_pymc.acquisition.scoring import FEWEST, reduce_samples
 from claude_pymc.joint.progress import shown
 from claude_pymc.protocols import Predictive
 
 LARGE = 20_000  # candidates, from which a pool is shortlisted
-CHUNK, DRAWS, KEPT = 8192, 500, 1000
+CHUNK, KEPT = 8192, 1000
 
 
 def shortlist(
-    post: Predictive,
-    pool: Candidates,
-    past: Candidates,
-    aim: Aim,
-    rules: dict[str, str],
-    seed: int,
+    post: Predictive, pool: Candidates, past: Candidates, aim: Aim, seed: int, progress: bool
 ) -> np.ndarray:
-    """Positions of the candidates that may matter, in order."""
-    targets = list(post.targets)
-    thin = getattr(post, "thinned", lambda number: post)(DRAWS)
-    rng = np.random.default_rng(seed)
-    scores: dict[str, list[np.ndarray]] = {}
-    tops: list[np.ndarray] = []
-    n = len(pool.frame)
-    free = np.zeros((n, len(targets)), dtype=bool)
-    for j, target in enumerate(targets):
-        free[:, j] = ~taken(pool, past, j, used(post, target))
+    """Positions of the candidates that may matter, in order.
+
+    Parameters
+    ----------
+    post : Predictive
+    pool, past : Candidates
+    aim : Aim
+    seed : int
+        Of those that are kept at random.
+    progress : bool
+        Show how far it is.
+    """
+    targets, n = list(post.targets), len(pool.frame)
+    thin = getattr(post, "thinned", lambda number: post)(FEWEST)
+    free = np.stack([~taken(pool, past, j, used(post, t)) for j, t in enumerate(targets)], axis=1)
     known = known_values(pool, past, targets)
     best = _best(past, aim, targets)
-    with shown("propose", progress=False) as stage:
+    goals = [(o, targets.index(o.target)) for o in aim.objectives]
+    scores = {(kind, j): np.full(n, -np.inf) for _, j in goals for kind in ("gain", "bound")}
+    scores |= {("variance", j): np.full(n, -np.inf) for j in range(len(targets))}
+    tops: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    with shown("propose", progress=progress) as stage:
         for start in range(0, n, CHUNK):
             stage(f"candidates {start} of {n}")
-            rows = slice(start, start + CHUNK)
+            rows = slice(start, min(start + CHUNK, n))
             given = {t: v[rows] for t, v in known.items()}
             found = thin.predict(pool.frame.iloc[rows], kind="mean", given=given)
             draws = found.draws.to_numpy()
-            for objective in aim.objectives:
-                j = targets.index(objective.target)
-                utility = objective.utility(draws[:, :, j])
-                name = objective.target
-                reached = best[name]
+            samples = len(draws)
+            for objective, j in goals:
+                utility = np.ascontiguousarray(objective.utility(draws[:, :, j]))
+                reached = best[objective.target]
                 floor = float(utility.mean(axis=0).max()) if reached is None else reached
-                chunk = (
-                    log_expected_improvement(utility, floor),
-                    upper_confidence_bound(utility),
-                )
-                for kind, values in zip(("improvement", "bound"), chunk, strict=True):
-                    scores.setdefault(f"{name} {kind}", []).append(
-                        np.where(free[rows, j], values, -np.inf)
-                    )
-                place = utility.argmax(axis=1)
-                tops.append(np.stack([utility.max(axis=1), start + place]))
-            for j, target in enumerate(targets):
-                spread = draws[:, :, j].var(axis=0)
-                scores.setdefault(f"{target} variance", []).append(
-                    np.where(free[rows, j], spread, -np.inf)
-                )
-    kept = [rng.choice(n, min(KEPT, n), replace=False)]
-    for parts in scores.values():
-        values = np.concatenate(parts)
+                fresh = np.full(samples, -np.inf), np.zeros(samples, dtype=np.int64)
+                top, place = tops.setdefault(j, fresh)
+                gain, mean, spread = reduce_samples(utility, floor, start, top, place)
+                scores["gain", j][rows] = gain
+                scores["bound", j][rows] = mean + 2.0 * np.sqrt(spread)
+            for j in range(len(targets)):
+                scores["variance", j][rows] = draws[:, :, j].var(axis=0)
+    kept = [np.random.default_rng(seed).choice(n, min(KEPT, n), replace=False)]
+    for (_, j), values in scores.items():
+        values = np.where(free[:, j], values, -np.inf)
         kept.append(np.argpartition(-values, min(KEPT, n - 1))[:KEPT])
-    stacked = np.stack(tops).reshape(-1, len(aim.objectives), 2, tops[0].shape[1])
-    for k in range(len(aim.objectives)):
-        highest = stacked[:, k, 0].argmax(axis=0)
-        kept.append(stacked[highest, k, 1, np.arange(stacked.shape[-1])].astype(int))
-    found = np.unique(np.concatenate(kept))
-    return np.asarray(found[free[found].any(axis=1)])
+    kept += [place for _, place in tops.values()]
+    positions = np.unique(np.concatenate(kept))
+    return np.asarray(positions[free[positions].any(axis=1)])
 
 
 def _best(past: Candidates, aim: Aim, targets: list[str]) -> dict[str, float | None]:

@@ -66,7 +66,7 @@ def histogram(frame: pd.DataFrame) -> Figure:
         panels = figure.subplots(1, len(rules), squeeze=False)[0]
         for axes, rule in zip(panels, rules, strict=True):
             part = frame[(frame["rule"] == rule) & frame["found"]]
-            most = max(60, int(part["s_samples_at_success"].max()) + 4)
+            most = max(60, int(part["s_samples_at_success"].max()) + 4) if len(part) else 60
             for xi, (colour, line) in LOOKS.items():
                 counts = part.loc[part["xi"] == xi, "s_samples_at_success"]
                 if xi and len(counts):
@@ -91,6 +91,7 @@ def histogram(frame: pd.DataFrame) -> Figure:
             )
             axes.set_xlabel("samples of S when the maximum was measured")
             axes.set_title(TITLES[rule])
-            axes.legend(loc="upper right")
+            if len(part):
+                axes.legend(loc="upper right")
         panels[0].set_ylabel("repeats [%]")
     return figure

@@ -1,7 +1,10 @@
 """`make bench-accuracy`: this package beside its peers on real data; to out/accuracy.csv.
 
     python tests/benchmarks/accuracy.py [--cases elV ...] [--tasks A ...] [--only METHOD ...]
-                                        [--fresh]
+                                        [--fresh] [--seed NUMBER]
+
+Another seed makes other partitions of the same rows, on which nothing was settled: figures of peers
+that need other packages are left out then, and files are named by the seed.
 
 Peers that were run before on the same rows are taken from out/accuracy_cache.csv (all of them are
 run again with --fresh, those of --only in any case); ours is always run anew, unless --only names
@@ -17,6 +20,7 @@ import time
 import warnings
 from pathlib import Path
 
+import accuracy_cases
 import accuracy_peers
 import numpy as np
 import pandas as pd
@@ -29,7 +33,6 @@ import claude_pymc as cp
 
 HERE = Path(__file__).resolve().parent
 OUT = HERE.parents[1] / "out"
-CACHE, CSV, SUMMARY = OUT / "accuracy_cache.csv", OUT / "accuracy.csv", OUT / "summary.txt"
 EXTRA = HERE / "accuracy_extra.csv"
 
 
@@ -61,10 +64,14 @@ def ours(
 
 
 def run(
-    cases: list[str], tasks: list[str], only: list[str], fresh: bool, console: Console
+    cases: list[str],
+    tasks: list[str],
+    only: list[str],
+    known: dict[tuple, dict],
+    cache: Path,
+    console: Console,
 ) -> pd.DataFrame:
     """Run what is wanted and return all that is known, one line per fold and method."""
-    known = _remembered(fresh)
     work = [(c, t, fold, *rows) for c in cases for t in tasks for fold, rows in _numbered(c, t)]
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as bar:
         job = bar.add_task("", total=len(work))
@@ -79,7 +86,7 @@ def run(
                 known[key] = {"digest": digest, **_scored(method, case, rows, said)}
                 for text in said:
                     bar.console.print(f"{case} {task} {fold}: {text}", style="dim", markup=False)
-            _remember(known)
+            _frame(known, digest=True).to_csv(cache, index=False)
             bar.advance(job)
     return _frame(known)
 
@@ -106,16 +113,12 @@ def _scored(method: str, case: str, rows: tuple, said: list[str]) -> dict[str, f
     return {**score(found, truth[test]), "seconds": seconds}
 
 
-def _remembered(fresh: bool) -> dict[tuple, dict]:
-    if fresh or not CACHE.exists():
+def _kept(cache: Path) -> dict[tuple, dict]:
+    """Figures of an earlier run."""
+    if not cache.exists():
         return {}
-    frame = pd.read_csv(CACHE).set_index(KEY)
+    frame = pd.read_csv(cache).set_index(KEY)
     return dict(zip(frame.index, frame.to_dict("records"), strict=True))
-
-
-def _remember(known: dict[tuple, dict]) -> None:
-    OUT.mkdir(exist_ok=True)
-    _frame(known, digest=True).to_csv(CACHE, index=False)
 
 
 def _frame(known: dict[tuple, dict], digest: bool = False) -> pd.DataFrame:
@@ -140,11 +143,19 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
     parser.add_argument("--only", nargs="+", choices=methods, default=[], metavar="METHOD")
+    parser.add_argument("--seed", type=int, default=accuracy_cases.SEED, help="of the partitions")
     parser.add_argument("--fresh", action="store_true", help="forget what was run before")
     args = parser.parse_args()
     console = Console()
-    table = run(args.cases, args.tasks, args.only, args.fresh, console)
-    if EXTRA.exists():
+    own = args.seed == accuracy_cases.SEED
+    accuracy_cases.SEED = args.seed
+    OUT.mkdir(exist_ok=True)
+    suffix = "" if own else f"_{args.seed}"
+    cache = OUT / f"accuracy_cache{suffix}.csv"
+    table = run(
+        args.cases, args.tasks, args.only, {} if args.fresh else _kept(cache), cache, console
+    )
+    if own and EXTRA.exists():
         table = pd.concat([table, pd.read_csv(EXTRA, comment="#")], ignore_index=True)
     order = [list(CASES), list(TASKS)]
     table = table.sort_values(
@@ -154,9 +165,9 @@ def main() -> None:
         ),
         kind="stable",
     )
-    table.round(5).to_csv(CSV, index=False)
+    table.round(5).to_csv(OUT / f"accuracy{suffix}.csv", index=False)
     text = report(table, tested(), accuracy_peers.PEERS)
-    SUMMARY.write_text(text, encoding="utf-8")
+    (OUT / f"summary{suffix}.txt").write_text(text, encoding="utf-8")
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
