@@ -334,3 +334,31 @@ def test_incomplete_draws_are_refused(pair, tmp_path):
     for name in ("text.nc", "absent.nc"):
         with pytest.raises(SamplingError, match=name):
             JointPosterior.load(tmp_path / name)
+
+
+@pytest.mark.parametrize(("d", "log"), [(2, False), (3, False), (2, True)])
+def test_mean_and_noise_are_those_of_both_predictions(d, log):
+    spec = make_spec(d, log)
+    post = JointPosterior(make_idata(spec, draws=2500), spec)
+    x = np.linspace(0.0, 2.0, 4)[:, None]
+    known = {"sim": np.array([np.nan, 3.0, np.nan, 4.0])}
+    found, noise = post.mean_and_noise(x, known, seed=0)
+    means = post.predict(x, given=known).draws.to_numpy()
+    noisy = post.predict(x, kind="observation", given=known, seed=0).draws.to_numpy()
+    np.testing.assert_array_equal(found.draws.to_numpy(), means)
+    squares = np.square(noisy - means)
+    error = squares.std(axis=0) / np.sqrt(len(squares))
+    # Noise of a logarithm is drawn, with the seed; else it is known for each draw.
+    bound = 1e-9 * noise if log else 5 * error
+    assert (np.abs(noise - squares.mean(axis=0)) <= bound).all()
+    assert (noise[[1, 3], -2] == 0).all()
+
+
+def test_thinned_draws_are_some_of_them():
+    spec = make_spec()
+    post = JointPosterior(make_idata(spec), spec)
+    few = post.thinned(100)
+    every = post.predict([[0.5]]).draws.to_numpy()
+    some = few.predict([[0.5]]).draws.to_numpy()
+    assert len(some) == 100 and np.isin(some, every).all()
+    assert post.thinned(5000) is post and post.thinned(1000) is post

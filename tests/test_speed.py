@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 
+import numpy as np
+import pandas as pd
 import pytest
 from accuracy_cases import CASES
 
@@ -79,3 +81,33 @@ def test_the_automatic_default_is_quick_once_compiled(case, most, capsys):
     with capsys.disabled():
         print(f"\ndefault fit, {case}: {[round(s, 2) for s in seconds]} s")
     assert min(seconds[1:]) < 2.0 * most, seconds
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+def test_a_campaign_answers_in_half_a_second(tmp_path, noise):
+    """49 terms, 961 candidates, a batch of four; median of seven questions on a growing table."""
+    at = np.linspace(0.0, 1.0, 31)
+    pool, rng = cp.mesh(x1=at, x2=at), np.random.default_rng(0)
+    truth = pd.DataFrame(cp.truth("sine_pair", pool), columns=["sim", "exp"])
+    design = cp.Design.from_bounds(
+        {"x1": (0, 1), "x2": (0, 1)},
+        ["sim", "exp"],
+        cp.Sine(order=6),
+        {"exp": [[0, 0], [1, 0]]},
+        ranges={"sim": (-2, 5)},
+    )
+    campaign = cp.Campaign.open(
+        tmp_path / "a.db", cp.JointGaussian(design), pool, cp.Maximize("exp")
+    )
+    seconds = []
+    asked = campaign.ask({"exp": 5, "sim": 10})
+    for _ in range(8):
+        values = [
+            truth.loc[i, t] + noise * rng.standard_normal()
+            for i, t in zip(asked["candidate"], asked["target"], strict=True)
+        ]
+        campaign.tell(asked.assign(value=values))
+        begin = time.perf_counter()
+        asked = campaign.ask({"exp": 1, "sim": 3})
+        seconds.append(time.perf_counter() - begin)
+    assert statistics.median(seconds[1:]) < 0.5, seconds
