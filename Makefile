@@ -11,10 +11,10 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test slow calibration bench bench-accuracy figure4 bench-pools \
-	bench-candidates accuracy lint notebooks clean distclean
+	bench-million accuracy lint notebooks clean distclean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
 	@echo "PYTHON=... names the interpreter that .venv is made with; else one is looked for."
 
 install: ## make .venv and install the package and its tools into it
@@ -43,17 +43,17 @@ calibration: install ## simulation-based calibration with 300 data sets each (an
 bench: install ## speed beside plain PyMC, nutpie and NumPyro (minutes), into out/bench.csv
 	$(BIN)/python tests/benchmarks/bench.py
 
-bench-figure4: install ## figure 4 of the paper, 200 repeats (ten minutes), into out/figure4
+bench-accuracy: install ## three data sets, three tasks, beside nine peers (minutes), into out/accuracy.csv
+	$(BIN)/python tests/benchmarks/accuracy.py $(ARGS)
+
+figure4: install ## figure 4 of the paper, 200 repeats (ten minutes), into out/figure4
 	$(BIN)/python tests/benchmarks/benchmark_figure4.py
 
 bench-pools: install ## closed loops on real tables beside two peers (half an hour), into out/pools.csv
 	$(BIN)/python tests/benchmarks/pools.py
 
-bench-candidates: install ## four million candidates: scores beside the bare product (a minute)
+bench-million: install ## four million candidates: scores beside the bare product (a minute)
 	$(BIN)/python tests/benchmarks/candidates.py
-
-accuracy: install ## three data sets, three tasks, beside nine peers (minutes), into out/accuracy.csv
-	$(BIN)/python tests/benchmarks/accuracy.py $(ARGS)
 
 accuracy: install ## elements: this package beside three peers, on the same folds
 	$(BIN)/python tests/elements_accuracy.py

@@ -30,6 +30,7 @@ import pandas as pd
 
 from claude_pymc.acquisition.objectives import Maximize
 from claude_pymc.acquisition.spaces import mesh
+from claude_pymc.campaign.figure4_pictures import curves, histogram
 from claude_pymc.campaign.next_batch import Plan
 from claude_pymc.campaign.simulate import Chooser, Oracle, by_plan, repeats, simulate_campaign
 from claude_pymc.joint.spec import JointGaussian
@@ -158,8 +159,6 @@ def run(
     frame = repeats(one_repeat, jobs, out / "figure4.jsonl", workers=workers, each=each)
     frame = frame.rename(columns={"samples": "samples_to_maximum", "cheap": "s_samples_at_success"})
     frame[COLUMNS].to_csv(out / "figure4.csv", index=False)
-    from claude_pymc.campaign.figure4_pictures import curves, histogram
-
     for noise in noises:
         part = frame[frame["noise"] == noise]
         name = "" if noise == 0 else f"_noise{noise:g}"

@@ -92,6 +92,6 @@ def histogram(frame: pd.DataFrame) -> Figure:
             axes.set_xlabel("samples of S when the maximum was measured")
             axes.set_title(TITLES[rule])
             if len(part):
-                axes.legend(loc="upper right")
+                axes.legend(loc="upper center")
         panels[0].set_ylabel("repeats [%]")
     return figure

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ import pandas as pd
 from claude_pymc.acquisition.objectives import Objective
 from claude_pymc.acquisition.spaces import space_from_dict
 from claude_pymc.campaign import begin
+from claude_pymc.campaign.asking import Batch, keep, make
 from claude_pymc.campaign.entries import (
     descriptors_from,
     number_of,
-    plain_point,
     points_of,
     results_of,
     table_of,
@@ -31,10 +31,9 @@ from claude_pymc.campaign.ledger import (
     WITHDRAWN,
     Ledger,
     Snapshot,
-    Writer,
     now,
 )
-from claude_pymc.campaign.next_batch import first_design, posterior_of, propose_by, ready
+from claude_pymc.campaign.next_batch import posterior_of
 from claude_pymc.campaign.taking import Told, take_up
 from claude_pymc.errors import CampaignError, PosteriorWarning
 from claude_pymc.joint.posterior import JointPosterior
@@ -196,10 +195,10 @@ class Campaign:
                 state = self.ledger.read()
                 batch = int(state.models["batch"].max()) + 1 if len(state.models) else 1
                 seed = int(np.random.SeedSequence([self.said["seed"], batch]).generate_state(1)[0])
-                found, model = self._proposals(state, wants, budget, seed, stage)
+                made = self._proposals(state, wants, budget, seed, stage)
                 with self.ledger.writing() as writer:
                     if writer.mark == state.mark:
-                        numbers = self._keep(writer, batch, seed, found, model)
+                        numbers = keep(writer, batch, seed, made, self.descriptors)
                         break
             else:
                 raise CampaignError(
@@ -208,8 +207,9 @@ class Campaign:
                     "several processes share the campaign",
                     "ask again",
                 )
-        if model["failed"]:
-            text = "\n".join(["the posterior failed its checks", *model["failed"]])
+        found = made.found
+        if made.failed:
+            text = "\n".join(["the posterior failed its checks", *made.failed])
             warnings.warn(text, PosteriorWarning, stacklevel=2)
         attrs = found.attrs
         found = found.assign(value=pd.Series([None] * len(found), dtype=object))
@@ -350,73 +350,19 @@ class Campaign:
         wants: dict[str, int],
         budget: float | None,
         seed: int,
-        stage: Any,
-    ) -> tuple[pd.DataFrame, dict[str, Any]]:
+        stage: Callable[[str], None],
+    ) -> Batch:
         table, pending = self._table(state), self._pending(state)
-        plan, known = self.plan, {"rows": len(table), "data_hash": table.digest}
-        if self.said["functions"] > len(plan.constraints) - len(self.said["within"]):
+        lacking = self.said["functions"] > len(self.plan.constraints) - len(self.said["within"])
+        if lacking:
             raise CampaignError(
                 "the constraints that are functions, as when the campaign began",
-                f"{len(plan.constraints)} constraints, where {self.said['functions']} are lacking",
+                f"{self.said['functions']} of them are lacking",
                 "functions are not kept in the file",
                 "open it with the same constraints=[...]",
             )
-        if not ready(plan, table):
-            if budget is not None:
-                raise CampaignError(
-                    "wants, as there is nothing yet to weigh a budget by",
-                    f"budget={budget!r} and {len(table)} rows",
-                    "a campaign begins with points that cover the candidates",
-                    "say how many: ask({'exp': 3, 'sim': 10})",
-                )
-            found = first_design(plan, self.candidates, table, pending, seed, wants)
-            return found, {**known, "failed": (), "said": {"method": "design"}}
-        stage("posterior")
-        post, failed = self._fit(table, seed)
-        stage("proposals")
-        found = propose_by(plan, post, self.candidates, table, pending, seed, wants, budget)
-        attrs = post.idata.attrs
-        names = ("method", "k_hat", "importance_ess", "log_evidence", "versions")
-        said = {name: attrs[name] for name in names if name in attrs}
-        said |= {k: found.attrs[k] for k in ("incumbent", "incumbent_from")}
-        return found, {**known, "failed": failed, "said": said}
-
-    def _keep(
-        self, writer: Writer, batch: int, seed: int, found: pd.DataFrame, model: dict[str, Any]
-    ) -> list[int]:
-        """Write a batch into the ledger; the numbers of its proposals."""
-        said = {**model["said"], "failed": list(model["failed"])}
-        writer.add(
-            "models",
-            batch=batch,
-            made=now(),
-            seed=seed,
-            rows=model["rows"],
-            data_hash=model["data_hash"],
-            passed=int(not model["failed"]),
-            said=json.dumps(said, default=float),
-        )
-        numbers = []
-        for _, row in found.iterrows():
-            x = plain_point({d: row[d] for d in self.descriptors})
-            shown = ("mean", "std", "lower90", "upper90", "score")
-            numbers.append(
-                writer.add(
-                    "proposals",
-                    batch=batch,
-                    target=row["target"],
-                    x=json.dumps(x),
-                    label=row.get("label"),
-                    rank=int(row["rank"]),
-                    rule=row["rule"],
-                    state=OPEN,
-                    made=now(),
-                    changed=now(),
-                    **{k: float(row[k]) if np.isfinite(row[k]) else None for k in shown},
-                )
-            )
-        writer.note("asked", batch=batch, proposals=numbers, rows=model["rows"])
-        return numbers
+        fit = partial(self._fit, table, seed)
+        return make(self.plan, self.candidates, table, pending, seed, wants, budget, fit, stage)
 
     def _move(self, proposals: Sequence[int] | int, state: str, before: list[str]) -> None:
         numbers = [proposals] if isinstance(proposals, int | np.integer) else list(proposals)

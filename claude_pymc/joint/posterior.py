@@ -23,6 +23,7 @@ import xarray as xr
 from claude_pymc.errors import CandidateError, Notice, SamplingError
 from claude_pymc.joint.asked import column_of, descriptors_of, known_of, noise_of, usable
 from claude_pymc.joint.gaussian import covariance_root, derived
+from claude_pymc.joint.patternwise import Piece, conditional, noise_variance
 from claude_pymc.joint.prediction import Prediction
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.joint.stepwise import log_density_draws, predict_draws, refuse_backwards
@@ -251,20 +252,9 @@ class JointPosterior:
     ) -> tuple[Prediction, np.ndarray]:
         """Predict the mean of the targets, and the variance of observations around it.
 
-        As :meth:`predict` of both kinds, in one pass where the noise is the same everywhere.
-
-        Parameters
-        ----------
-        frame, given
-            As in :meth:`predict`.
-        seed : int, optional
-            For the noise, where it has to be drawn.
-
-        Returns
-        -------
-        Prediction, array (candidate, target)
-            The variance is an average over draws, in squared units of the targets; zero for targets
-            that are known.
+        As :meth:`predict` of both kinds, in one pass where the noise is the same everywhere; else
+        it is drawn, with ``seed``. The variance (candidate, target) is an average over draws, in
+        squared units of the targets; zero for targets that are known.
         """
         found = self.predict(frame, "mean", given)
         plain = all(transform == "identity" for transform in self.spec.design.transforms)
@@ -276,16 +266,8 @@ class JointPosterior:
             return found, np.square(off).mean(axis=0)
         x, _ = descriptors_of(frame, self.descriptors)
         known = known_of(given, len(x), self.spec.design)
-        patterns, first, back = np.unique(
-            np.isfinite(known), axis=0, return_index=True, return_inverse=True
-        )
-        variance = np.zeros(patterns.shape)
-        every = np.arange(len(self._root))
-        for i, at in enumerate(first):
-            for _, have, _, root in self.conditional(x[[at]], known[[at]], every):
-                variance[i, ~have] = np.square(root).sum(axis=-1).mean(axis=0)
-        variance *= np.square(np.array(self.spec.design.scale))
-        return found, variance[np.ravel(back)]
+        variance = noise_variance(self._root, np.isfinite(known))
+        return found, variance * np.square(np.array(self.spec.design.scale))
 
     def _named_draws(
         self, draws: np.ndarray, able: np.ndarray, labels: list[Any], kind: Kind
@@ -396,41 +378,14 @@ class JointPosterior:
             warnings.warn(text, Notice, stacklevel=3)
         return np.arange(0, size, step)
 
-    def conditional(
-        self, x: np.ndarray, known: np.ndarray, used: np.ndarray
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-        """Yield rows, known variables, mean (sample, row, rest) and root (sample, rest, rest).
-
-        ``known`` may hold the first few targets alone: then only those are spoken of.
-
-        The variables are the targets; under "joint" they are preceded by the descriptors, which
-        are known where they are finite.
-        """
+    def conditional(self, x: np.ndarray, known: np.ndarray, used: np.ndarray) -> Iterator[Piece]:
+        """Yield the rest of the variables given those that are known (`joint.patternwise`)."""
         phi, w, root = self.spec.design.phi(x), self._coefficients[used], self._root[used]
         if self.spec.likelihood == "joint":
             known = np.hstack([np.where(np.isnan(x), np.nan, phi[:, 1:]), known])
             phi, root = np.ones((len(x), 1)), self._joint_root[used]
             w = self._joint_mean[used][:, :, None]
-        elif known.shape[1] < w.shape[1]:
-            few = known.shape[1]
-            w, root = w[:, :few], root[:, :few, :few]
-        finite = np.isfinite(known)
-        for pattern in np.unique(finite, axis=0):
-            rows = np.flatnonzero((finite == pattern).all(axis=1))
-            order = np.argsort(~pattern, kind="stable")
-            g = int(pattern.sum())
-            # Sigma in this order is L L'; L from the root itself, so that small noises keep digits.
-            lower = np.swapaxes(np.linalg.qr(np.swapaxes(root[:, order], -1, -2), mode="r"), -1, -2)
-            # One product for all draws, not one for each.
-            flat = phi[rows] @ w[:, order].reshape(-1, w.shape[-1]).T
-            mean = flat.reshape(len(rows), len(w), -1).swapaxes(0, 1)
-            centre, rest = mean[:, :, g:], lower[:, g:, g:]
-            if 0 < g < len(order):
-                gain = np.linalg.solve(
-                    np.swapaxes(lower[:, :g, :g], -1, -2), np.swapaxes(lower[:, g:, :g], -1, -2)
-                )
-                centre = centre + (known[rows][:, order[:g]] - mean[:, :, :g]) @ gain
-            yield rows, pattern, centre, rest
+        return conditional(phi, w, root, known)
 
 
 def _averaged(log_p: np.ndarray) -> np.ndarray:
