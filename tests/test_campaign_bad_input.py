@@ -52,6 +52,7 @@ def campaign(path):
         ({"proposal": [1, 1], "value": [1.0, 2.0]}, "twice"),
         ({"proposal": [1, 99], "value": [1.0, 2.0]}, "99"),
         ({"x": [0.5], "expp": [1.0]}, "no column of a known target"),
+        ({"x": [0.5], "sim": [1.0], "expp": [2.0]}, "did you mean 'exp'"),
         ({"z": [0.5], "exp": [1.0]}, "'x' is missing"),
         ({"x": [np.nan], "exp": [1.0]}, "an empty cell"),
         ({"x": [0.1, 0.5], "exp": [1.0, "a"]}, "'a'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 from collections.abc import Sequence
@@ -103,6 +104,15 @@ def results_of(
             f"{lacking[0]!r} is missing" if lacking else "no column of a known target",
             "fill in the column 'value' of what ask() returned, or name the columns",
         )
+    for name in (c for c in map(str, frame.columns) if c not in (*descriptors, *targets)):
+        near = difflib.get_close_matches(name, [t for t in targets if t not in having], 1, 0.75)
+        if near:
+            raise CampaignError(
+                f"columns of the targets {list(targets)}",
+                f"{name!r}",
+                "a typing error, with which its values would be lost",
+                f"did you mean {near[0]!r}?",
+            )
     return _wide(frame, state, descriptors, having)
 
 

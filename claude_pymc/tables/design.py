@@ -327,7 +327,9 @@ class Design:
 
     def from_model(self, y: np.ndarray) -> np.ndarray:
         """Map targets (..., target) from the modelled scale back to their units."""
-        return inverse(y * np.array(self.scale) + np.array(self.location), self.transforms)
+        values = y * np.array(self.scale)
+        values += np.array(self.location)  # in place: draws of large pools take their time here
+        return inverse(values, self.transforms)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""

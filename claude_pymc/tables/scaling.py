@@ -67,9 +67,8 @@ def forward(y: np.ndarray, targets: Names, transforms: Names) -> np.ndarray:
     return values
 
 
-def inverse(y: np.ndarray, transforms: Names) -> np.ndarray:
-    """Undo :func:`forward`; an overflow of the exponential stays finite."""
-    values = y.copy()
+def inverse(values: np.ndarray, transforms: Names) -> np.ndarray:
+    """Undo :func:`forward` in place; an overflow of the exponential stays finite."""
     for j, rule in enumerate(transforms):
         if rule == "log":
             values[..., j] = np.exp(np.clip(values[..., j], -700.0, 700.0))
