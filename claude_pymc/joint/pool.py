@@ -112,7 +112,8 @@ def pooled(
     kept = near_best(modes, most)
     shares = np.exp([mode.score - kept[0].score for mode in kept])
     shares /= shares.sum()
-    proposals: list[Distribution] = [mode.split(rng) for mode in kept]
+    first: list[Distribution] = [mode.split(rng) for mode in kept]
+    proposals = first
     mixtures = [mode.mixture for mode in kept]
     found = _drawn(kept, proposals, shares, FIRST, rng)
     count, adapted = found.evaluations, False
@@ -122,7 +123,7 @@ def pooled(
             break
         stage(f"round {number + 1} of adaptation")
         adapted = True
-        mixtures, proposals = _fitted(found, mixtures, proposals)
+        mixtures, proposals = _fitted(found, mixtures, proposals, first)
         shares = 0.5 * (shares + found.probability)
         found = _drawn(kept, proposals, shares, (2 + number) * FIRST, rng)
         count += found.evaluations
@@ -140,7 +141,7 @@ def pooled(
         if found.k_hat < K_HAT and found.ess > ENOUGH * wanted:
             break
         if found.k_hat > K_HAT:  # from now on by a mixture that these draws give
-            mixtures, proposals = _fitted(found, mixtures, proposals)
+            mixtures, proposals = _fitted(found, mixtures, proposals, first)
             last = None
     return replace(found, evaluations=count)
 
@@ -175,9 +176,16 @@ def near_best(
 
 
 def _fitted(
-    found: Pool, mixtures: list[Mixture], proposals: list[Distribution]
+    found: Pool,
+    mixtures: list[Mixture],
+    proposals: list[Distribution],
+    first: list[Distribution],
 ) -> tuple[list[Mixture], list[Distribution]]:
-    """Mixtures fitted to the draws of their sets, where these weigh anything; with what was."""
+    """Mixtures fitted to the draws of their sets, where these weigh anything.
+
+    The first proposal stays a half of each, however often it is fitted: a fit to few effective
+    draws may be too narrow, and what is fitted to its draws narrower still.
+    """
     fitted, both = list(mixtures), list(proposals)
     for k, mixture in enumerate(mixtures):
         weights = found.weights[found.which == k]
@@ -186,8 +194,7 @@ def _fitted(
         weights = weights / weights.sum()
         more = mixture.extended(found.points[k], weights) if len(mixture.shares) < 3 else mixture
         fitted[k] = more.fitted(found.points[k], weights)
-        # What it was stays a half of it: a fit to few effective draws may be too narrow.
-        both[k] = Defended(fitted[k], proposals[k], 0.5)
+        both[k] = Defended(fitted[k], first[k], 0.5)
     return fitted, both
 
 
