@@ -324,3 +324,24 @@ def test_smoothed_weights_are_normalised_and_equal_ones_stay_equal(rng):
     weights, k_hat = smoothed(rng.standard_cauchy(1000))
     assert weights.sum() == pytest.approx(1.0)
     assert not k_hat <= K_HAT  # it may also be no number
+
+
+def test_a_funnel():
+    """Three coordinates of width e^y, y ~ N(0, 1), without walkers: few draws are lost.
+
+    Started at its mode alone, a seventh of the draws is effective.
+    """
+
+    def funnel(x):
+        y, rest = x[:, 0], x[:, 1:]
+        narrow = -0.5 * np.square(rest * np.exp(-y)[:, None]).sum(axis=1) - 3.0 * y
+        return narrow - 0.5 * np.square(y) - 2.0 * math.log(2 * math.pi)
+
+    shares = []
+    for seed in range(5):
+        found = run(Known(funnel, 4, exploring=False), seed)
+        check_good(found)
+        y = found.points[:, 0]
+        check_mean(found, np.column_stack([y, np.square(y)]), [0.0, 1.0])
+        shares.append(found.share)
+    assert np.median(shares) > 0.4, shares

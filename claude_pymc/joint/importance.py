@@ -320,6 +320,8 @@ def _ridge(
             point = at.copy()
             point[others] = reached[0]
             hessian = _hessian(density, point)
+            if not np.isfinite(hessian).all():  # at a wall
+                break
             within = _inverse(hessian[np.ix_(others, others)])
             slope = within @ -hessian[others, i]
             whole = np.empty_like(covariance)
