@@ -12,7 +12,7 @@ from claude_pymc.acquisition.spaces import Box, mesh
 from claude_pymc.campaign.export import best_so_far, export, plot_progress
 from claude_pymc.campaign.ledger import FORMAT
 from claude_pymc.campaign.loop import Campaign
-from claude_pymc.errors import CampaignError, CandidateError
+from claude_pymc.errors import CampaignError, CandidateError, Notice
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.tables.basis import Polynomial
 from claude_pymc.tables.design import Design
@@ -97,7 +97,8 @@ def test_partial_results(campaign):
 def test_a_failed_experiment_is_kept(campaign):
     asked = answered(campaign.ask())
     asked.loc[0, "value"] = np.nan
-    told = campaign.tell(asked)
+    with pytest.warns(Notice, match="1 results are kept as failed"):
+        told = campaign.tell(asked)
     assert (told.accepted, told.failed) == (3, 1)
     failed = campaign.observations.iloc[0]
     assert failed["state"] == "failed" and np.isnan(failed["value"])

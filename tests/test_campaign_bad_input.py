@@ -11,7 +11,7 @@ from claude_pymc.acquisition.objectives import Maximize, Minimize
 from claude_pymc.acquisition.spaces import Box, Simplex, mesh
 from claude_pymc.campaign.ledger import Ledger
 from claude_pymc.campaign.loop import Campaign
-from claude_pymc.errors import CampaignError
+from claude_pymc.errors import CampaignError, ClaudeError
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.tables.design import Design
 
@@ -54,14 +54,14 @@ def campaign(path):
         ({"x": [0.5], "expp": [1.0]}, "no column of a known target"),
         ({"x": [0.5], "sim": [1.0], "expp": [2.0]}, "did you mean 'exp'"),
         ({"z": [0.5], "exp": [1.0]}, "'x' is missing"),
-        ({"x": [np.nan], "exp": [1.0]}, "an empty cell"),
+        ({"x": [np.nan], "exp": [1.0]}, "a missing one in row 0"),
         ({"x": [0.1, 0.5], "exp": [1.0, "a"]}, "'a'"),
         ({"x": [0.512], "exp": [np.nan]}, "nothing that waits"),
     ],
 )
 def test_what_cannot_be_taken_up(campaign, path, frame, word):
     before = path.read_bytes()
-    with pytest.raises(CampaignError, match=word):
+    with pytest.raises(ClaudeError, match=word):
         campaign.tell(pd.DataFrame(frame))
     assert path.read_bytes() == before
 
@@ -112,7 +112,7 @@ def test_what_does_not_match_the_ledger(campaign, path, given, word):
     ],
 )
 def test_what_a_new_campaign_needs(path, given, word):
-    with pytest.raises(CampaignError, match=word):
+    with pytest.raises(ClaudeError, match=word):
         Campaign.open(path, **given)
     assert not path.exists()
 

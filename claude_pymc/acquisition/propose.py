@@ -26,7 +26,7 @@ from claude_pymc.acquisition.spaces import Box, Simplex
 from claude_pymc.errors import CandidateError, Notice
 from claude_pymc.protocols import Predictive
 
-__all__ = ["RULES", "WORDS", "propose"]
+__all__ = ["RULES", "WORDS", "allowed", "costs_of", "propose", "rules_of"]
 
 SPREAD, NEAR, STARTS, ZOOMS = 1024, 16, 6, 7  # points of a space: at first, then around the best
 
@@ -40,6 +40,7 @@ def propose(
     rules: Mapping[str, str] | str | None = None,
     observed: Any = None,
     pending: Mapping[str, Any] | None = None,
+    avoid: Mapping[str, Any] | None = None,
     constraints: Sequence[Any] = (),
     incumbent: str = "observed",
     replicate: bool = False,
@@ -71,6 +72,8 @@ def propose(
         the objective's target is the incumbent. Default: the candidates themselves.
     pending : mapping of target to DataFrame, optional
         Points that are being measured now: not proposed again, and conditioned on.
+    avoid : mapping of target to DataFrame, optional
+        Points that are not to be proposed, such as those where a measurement failed.
     constraints : sequence, optional
         Each a :class:`Within` of a target, which is learned; a function of the DataFrame of
         candidates that says which may be used; or the name of a column of them that does.
@@ -111,10 +114,10 @@ def propose(
     """
     targets = list(post.targets)
     aim = read_aim(objective, constraints, targets, incumbent, replicate, kind)
-    paid = _costs(costs, budget, wants, targets)
+    paid = costs_of(costs, budget, wants, targets)
     if wants is None:
         wants = {one.target: 1 for one in aim.objectives} if paid is None else {}
-    rules = _rules(targets, aim, wants, rules, paid is not None)
+    rules = rules_of(targets, aim, wants, rules, paid is not None)
     space = candidates if isinstance(candidates, Box | Simplex) else None
     source = space.sample(SPREAD, seed) if space else candidates
     pool = Candidates.read(source, post.descriptors, targets)
@@ -132,6 +135,11 @@ def propose(
         known_target(target, targets, "pending")
         needed = picker.used[target]
         picker.wait_for(target, Candidates.read(frame, post.descriptors, targets, needed=needed))
+    for target, frame in (avoid or {}).items():
+        known_target(target, targets, "avoid")
+        needed = picker.used[target]
+        away = Candidates.read(frame, post.descriptors, targets, needed=needed)
+        picker.taken[target] |= np.isin(picker.pool.keys_of(needed), away.keys_of(needed))
     value = None
     if paid is not None:
         assert budget is not None
@@ -257,7 +265,7 @@ def allowed(
     return (pool if may.all() else pool.part(position)), position
 
 
-def _costs(
+def costs_of(
     costs: Mapping[str, float] | None,
     budget: float | None,
     wants: Mapping[str, int] | None,
@@ -288,7 +296,7 @@ def _costs(
     return {str(target): float(cost) for target, cost in costs.items()}
 
 
-def _rules(
+def rules_of(
     targets: list[str],
     aim: Aim,
     wants: Mapping[str, int],

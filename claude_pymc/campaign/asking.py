@@ -12,7 +12,7 @@ import pandas as pd
 
 from claude_pymc.campaign.entries import plain_point
 from claude_pymc.campaign.ledger import OPEN, Writer, now
-from claude_pymc.campaign.next_batch import Plan, first_design, propose_by, ready
+from claude_pymc.campaign.next_batch import Plan, Points, first_design, propose_by, ready
 from claude_pymc.errors import CampaignError
 from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.tables.table import Table
@@ -50,7 +50,7 @@ def make(
     plan: Plan,
     candidates: Any,
     table: Table,
-    pending: Mapping[str, pd.DataFrame],
+    points: Points,
     seed: int,
     wants: Mapping[str, int],
     budget: float | None,
@@ -66,12 +66,12 @@ def make(
                 "a campaign begins with points that cover the candidates",
                 "say how many: ask({'exp': 3, 'sim': 10})",
             )
-        found = first_design(plan, candidates, table, pending, seed, wants)
+        found = first_design(plan, candidates, table, points, seed, wants)
         return Batch(found, len(table), table.digest, {"method": "design"})
     stage("posterior")
     post, failed = fit()
     stage("proposals")
-    found = propose_by(plan, post, candidates, table, pending, seed, wants, budget)
+    found = propose_by(plan, post, candidates, table, points, seed, wants, budget)
     said = {name: post.idata.attrs[name] for name in SAID if name in post.idata.attrs}
     said |= {name: found.attrs[name] for name in ("incumbent", "incumbent_from")}
     return Batch(found, len(table), table.digest, said, failed)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -18,7 +20,8 @@ from claude_pymc.acquisition.objectives import (
     objective_from_dict,
     objective_to_dict,
 )
-from claude_pymc.acquisition.propose import allowed
+from claude_pymc.acquisition.picker import read_aim
+from claude_pymc.acquisition.propose import allowed, costs_of, rules_of
 from claude_pymc.acquisition.spaces import Box, Simplex
 from claude_pymc.campaign.entries import descriptors_from, names_of
 from claude_pymc.campaign.ledger import Ledger
@@ -37,15 +40,26 @@ class Given:
     candidates: Any
     objective: Objective | None
     targets: tuple[str, ...] | str | None
-    wants: Mapping[str, int]
-    rules: Mapping[str, str] | str | None
-    costs: Mapping[str, float]
     constraints: tuple[Any, ...]
-    incumbent: str
-    replicate: bool
-    kind: str
-    draws: int
-    seed: int
+    units: Mapping[str, str]
+    settings: Mapping[str, Any]  # those that were given, of DEFAULTS
+
+
+DEFAULTS: dict[str, Any] = {
+    "wants": {},
+    "rules": None,
+    "costs": {},
+    "incumbent": "observed",
+    "replicate": False,
+    "kind": "mean",
+    "draws": 1000,
+    "seed": 0,
+}
+# Columns of the ledger's tables and of proposals.
+RESERVED = set(
+    "id batch proposal target label value state replaces made changed rank rule candidate "
+    "mean std lower90 upper90 score".split()
+)
 
 
 def meta_of(given: Given) -> tuple[dict[str, Any], pd.DataFrame | None, pd.DataFrame | None]:
@@ -58,22 +72,15 @@ def meta_of(given: Given) -> tuple[dict[str, Any], pd.DataFrame | None, pd.DataF
             "a new campaign needs to know what is wanted",
             f"for example objective=cp.Maximize({targets[-1]!r})",
         )
-    for names, what in ((given.wants, "wants"), (given.costs, "costs")):
-        strange = [name for name in names if name not in targets]
-        if strange:
-            raise CampaignError(
-                f"targets among {list(targets)} in {what}",
-                f"{strange[0]!r}",
-                "a typing error",
-                "use the names of the targets",
-            )
+    settings = {**DEFAULTS, **given.settings}
+    _check(settings, given, descriptors, targets)
     space = given.candidates if isinstance(given.candidates, Box | Simplex) else None
     functions = [c for c in given.constraints if not isinstance(c, Within)]
     pool = known = None
     if space is None:
         pool, known = _pool(given, descriptors, targets, functions)
         functions = []  # candidates that break them are not kept
-    units = given.spec.design.units if given.spec is not None else {}
+    units = given.spec.design.units if given.spec is not None else given.units
     meta = {
         "version": version("claude-pymc"),
         "descriptors": names_of(descriptors),
@@ -84,23 +91,19 @@ def meta_of(given: Given) -> tuple[dict[str, Any], pd.DataFrame | None, pd.DataF
         "space": None if space is None else space.to_dict(),
         "pool": None if pool is None else hash_of(pool, descriptors),
         "bounds": _bounds(given.candidates, pool, descriptors),
-        "wants": dict(given.wants),
-        "rules": given.rules if isinstance(given.rules, str | None) else dict(given.rules),
-        "costs": dict(given.costs),
-        "within": [[w.target, w.low, w.high] for w in given.constraints if isinstance(w, Within)],
+        "within": _within(given.constraints),
         "functions": len(functions),
-        "incumbent": given.incumbent,
-        "replicate": given.replicate,
-        "kind": given.kind,
-        "draws": given.draws,
-        "seed": given.seed,
+        **settings,
     }
     return meta, pool, known
 
 
 def plan_of(said: Mapping[str, Any], constraints: Sequence[Any]) -> Plan:
     """Rebuild the plan of a campaign; functions among the constraints are not kept."""
-    within = [Within(*one) for one in said["within"]]
+    within = [
+        Within(target, -math.inf if low is None else low, math.inf if high is None else high)
+        for target, low, high in said["within"]
+    ]
     functions = [c for c in constraints if not isinstance(c, Within)] if said["functions"] else []
     return Plan(
         descriptors=descriptors_from(said["descriptors"]),
@@ -119,6 +122,14 @@ def plan_of(said: Mapping[str, Any], constraints: Sequence[Any]) -> Plan:
     )
 
 
+def wants_of(plan: Plan, wants: Any) -> dict[str, int]:
+    """Numbers of proposals, if they make sense."""
+    targets = list(plan.targets)
+    aim = read_aim(plan.objective, (), targets, plan.incumbent, plan.replicate, plan.kind)
+    rules_of(targets, aim, wants, plan.rules, False)
+    return {str(target): int(number) for target, number in wants.items()}
+
+
 def refuse_mismatch(ledger: Ledger, given: Given) -> None:
     """Refuse arguments that are not those with which the campaign began."""
     said = ledger.meta()
@@ -129,6 +140,12 @@ def refuse_mismatch(ledger: Ledger, given: Given) -> None:
         differs.append("the objective")
     if given.targets is not None and list(given.targets) != said["targets"]:
         differs.append("the targets")
+    if any(isinstance(c, Within) for c in given.constraints):
+        differs += ["the constraints"] * (_within(given.constraints) != said["within"])
+    for name, value in given.settings.items():
+        # As the ledger has it: mappings without their types, numbers of Python.
+        plain = json.loads(json.dumps(value, default=lambda v: v.item()))
+        differs += [f"the setting {name}={said[name]!r}"] * (plain != said[name])
     if isinstance(given.candidates, Box | Simplex):
         if given.candidates.to_dict() != said["space"]:
             differs.append("the candidates")
@@ -145,6 +162,52 @@ def refuse_mismatch(ledger: Ledger, given: Given) -> None:
             "the file belongs to another campaign, or the model was changed on the way",
             "open it by its path alone, or begin a new one under another path",
         )
+
+
+def _within(constraints: Sequence[Any]) -> list[list[Any]]:
+    """Learned constraints as plain JSON values, None for an end that is open."""
+    return [
+        [w.target, *(float(end) if math.isfinite(end) else None for end in (w.low, w.high))]
+        for w in constraints
+        if isinstance(w, Within)
+    ]
+
+
+def _check(
+    settings: Mapping[str, Any], given: Given, descriptors: Sequence[str], targets: Sequence[str]
+) -> None:
+    """Refuse settings with which no batch could ever be made."""
+    reserved = [str(d) for d in descriptors if d in RESERVED]
+    if reserved:
+        raise CampaignError(
+            "descriptors with names of their own",
+            f"{reserved[0]!r}",
+            "the ledger has a column of that name",
+            "rename the column",
+        )
+    for name, least in (("seed", 0), ("draws", 4)):
+        value = settings[name]
+        fine = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not fine or value < least:
+            raise CampaignError(
+                f"{name} as a whole number, at least {least}",
+                f"{value!r}",
+                "a typing error",
+                "leave it out",
+            )
+    assert given.objective is not None
+    names = list(targets)
+    aim = read_aim(
+        given.objective,
+        given.constraints,
+        names,
+        settings["incumbent"],
+        settings["replicate"],
+        settings["kind"],
+    )
+    wants = settings["wants"] or {given.objective.target: 1}
+    rules_of(names, aim, wants, settings["rules"], False)
+    costs_of(settings["costs"], None, None, names)
 
 
 def hash_of(pool: pd.DataFrame, descriptors: Sequence[str]) -> str:
@@ -175,7 +238,8 @@ def _names(given: Given) -> tuple[tuple[str, ...], tuple[str, ...]]:
             "candidates, as there is no such campaign yet",
             "none",
             "a typing error in the path, or a new campaign",
-            "check the path, or give spec, candidates and objective",
+            "check the path, or begin one: `claude-pymc campaign new`, or Campaign.open with spec, "
+            "candidates and objective",
         )
     if given.spec is not None:
         design = given.spec.design

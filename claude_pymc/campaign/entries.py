@@ -16,9 +16,11 @@ from claude_pymc.acquisition.candidates import Candidates
 from claude_pymc.campaign.ledger import DONE, Snapshot
 from claude_pymc.errors import CampaignError, ClaudeError
 from claude_pymc.tables.categories import Category, categories_of
+from claude_pymc.tables.reading import MISSING
 from claude_pymc.tables.table import Table
 
-SAID_FAILED = {"failed", "fail", "nan"}
+FAILED_WORDS = {"failed", "fail", "nan"}
+NOT_YET = MISSING - {"nan"}
 
 
 @dataclass(frozen=True)
@@ -118,15 +120,16 @@ def results_of(
 
 def number_of(cell: Any, where: str) -> float | None:
     """Read a value; NaN where it failed, None where it is not there yet."""
-    if cell is None or cell is pd.NA or (isinstance(cell, str) and not cell.strip()):
+    word = cell.strip().lower() if isinstance(cell, str) else None
+    if cell is None or cell is pd.NA or word in NOT_YET:
         return None
-    if isinstance(cell, str) and cell.strip().lower() in SAID_FAILED:
+    if word in FAILED_WORDS:
         return math.nan
     try:
         value = float(cell.replace(",", ".") if isinstance(cell, str) else cell)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = math.inf
-    if math.isinf(value) or isinstance(cell, bool):
+    if math.isinf(value) or isinstance(cell, bool | np.bool_):
         raise CampaignError(
             f"a number {where}, or 'failed', or nothing",
             f"{cell!r}",
@@ -139,13 +142,13 @@ def number_of(cell: Any, where: str) -> float | None:
 def _long(frame: pd.DataFrame, state: Snapshot, descriptors: Sequence[str]) -> list[Result]:
     known = state.proposals.set_index("id")
     found, seen = [], set()
-    for number, cell in zip(frame["proposal"], frame["value"], strict=True):
+    for at, (number, cell) in enumerate(zip(frame["proposal"], frame["value"], strict=True)):
         value = number_of(cell, f"for proposal {number}")
         if value is None:
             continue
         try:
-            number = int(number)
-        except (TypeError, ValueError):
+            number = int(number) if float(number).is_integer() else -1
+        except (TypeError, ValueError, OverflowError):
             number = -1
         if number not in known.index or number in seen:
             raise CampaignError(
@@ -156,6 +159,7 @@ def _long(frame: pd.DataFrame, state: Snapshot, descriptors: Sequence[str]) -> l
             )
         seen.add(number)
         row = known.loc[number]
+        _refuse_other_point(frame.iloc[at], row, number, descriptors)
         failed = math.isnan(value)
         found.append(
             Result(
@@ -169,12 +173,34 @@ def _long(frame: pd.DataFrame, state: Snapshot, descriptors: Sequence[str]) -> l
     return found
 
 
+def _refuse_other_point(
+    told: pd.Series, row: pd.Series, number: int, descriptors: Sequence[str]
+) -> None:
+    """Refuse a row whose target or descriptors, where they are there, are not the proposal's."""
+    asked = {"target": row["target"], **json.loads(row["x"])}
+    for name in ("target", *descriptors):
+        if name not in told.index or asked[name] is None or pd.isna(told[name]):
+            continue
+        if isinstance(asked[name], str):
+            same = str(told[name]).strip() == asked[name]
+        else:
+            same = math.isclose(number_of(told[name], name) or 0.0, asked[name], rel_tol=1e-4)
+            same = same or abs(asked[name]) < 1e-12
+        if not same:
+            raise CampaignError(
+                f"{name} = {asked[name]!r} beside proposal {number}, as it was asked",
+                f"{told[name]!r}",
+                "rows that were sorted without all of their columns",
+                "tell the values beside the proposals that they belong to",
+            )
+
+
 def _wide(
     frame: pd.DataFrame, state: Snapshot, descriptors: Sequence[str], targets: Sequence[str]
 ) -> list[Result]:
     every = np.ones(len(descriptors), dtype=bool)
     try:
-        read = Candidates.read(frame, descriptors, ())
+        read = Candidates.read(frame, descriptors, (), needed=False)
     except ClaudeError as error:
         raise CampaignError(error.expected, error.got, error.cause, error.todo) from error
     here = read.keys_of(every)
@@ -187,9 +213,7 @@ def _wide(
         label = read.labels[i] if read.labels else None
         cells = {t: number_of(frame[t].iloc[i], f"of {t!r} in row {i}") for t in targets}
         values = {t: v for t, v in cells.items() if v is not None and not math.isnan(v)}
-        open_here = {
-            t: [n for n in asked.get((key, t), []) if n not in taken] for t in state_targets(state)
-        }
+        open_here = {t: [n for n in asked.get((key, t), []) if n not in taken] for t in targets}
         if not values:
             failed = [(t, n) for t, numbers in open_here.items() for n in numbers[:1] if t in cells]
             if not failed:
@@ -208,11 +232,6 @@ def _wide(
                 taken.add(number)
             found.append(Result(target, x, value, number, label))
     return found
-
-
-def state_targets(state: Snapshot) -> list[str]:
-    """Targets of which something was proposed."""
-    return list(dict.fromkeys(state.proposals["target"]))
 
 
 def plain_point(x: dict[str, Any]) -> dict[str, Any]:
@@ -234,7 +253,12 @@ def _numbered(
     some = some.iloc[np.argsort(order.to_numpy(), kind="stable")]
     keys = keys_at(some, descriptors)
     found: dict[tuple[bytes, str], list[int]] = {}
-    for key, target, number in zip(keys, some["target"], some["id"], strict=True):
+    done = proposals[proposals["state"] == DONE]
+    answered = set(zip(keys_at(done, descriptors), done["target"], strict=True))
+    columns = (some["target"], some["id"], some["state"])
+    for key, target, number, state in zip(keys, *columns, strict=True):
+        if state in ("withdrawn", "failed") and (key, target) in answered:
+            continue
         found.setdefault((key, target), []).append(int(number))
     return found
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from claude_pymc.errors import CampaignError
@@ -64,7 +65,7 @@ class Ledger:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()
 
     def exists(self) -> bool:
         """Say whether a campaign is kept there; refuse a file that is something else.
@@ -76,8 +77,14 @@ class Ledger:
         with self._connected() as connection:
             return self._version(connection) > 0
 
-    def create(self, meta: Mapping[str, Any], pool: pd.DataFrame | None) -> bool:
-        """Begin a ledger, unless there is one; say whether it was begun."""
+    def create(
+        self,
+        meta: Mapping[str, Any],
+        pool: pd.DataFrame | None,
+        fill: Callable[[Writer], object] = lambda writer: None,
+    ) -> bool:
+        """Begin a ledger, unless there is one, and ``fill`` it; say whether it was begun."""
+        settings = [(key, json.dumps(value, default=_plain)) for key, value in meta.items()]
         columns = {} if pool is None else {name: list(pool[name]) for name in map(str, pool)}
         data = zlib.compress(json.dumps(columns).encode())
         with self._connected() as connection, self._transaction(connection):
@@ -87,12 +94,13 @@ class Ledger:
                 connection.execute(statement)
             connection.executemany(
                 "INSERT INTO meta VALUES (?, ?)",
-                [(key, json.dumps(value)) for key, value in meta.items()],
+                settings,
             )
             connection.execute("INSERT INTO pool VALUES (?)", (data,))
             connection.execute(f"PRAGMA application_id = {APPLICATION}")
             connection.execute(f"PRAGMA user_version = {FORMAT}")
             self._note(connection, "created", {})
+            fill(Writer(connection))
         return True
 
     @contextmanager
@@ -218,10 +226,18 @@ class Snapshot:
         return self.proposals[self.proposals["state"].isin([OPEN, RUNNING])]
 
     @property
-    def mark(self) -> tuple[int, int, str]:
-        """What proposals depend on: it changes whenever they would."""
-        states = ",".join(self.proposals["state"])
-        return len(self.proposals), len(self.observations), states
+    def failed(self) -> pd.DataFrame:
+        """Proposals that failed, at points where nothing was measured since."""
+        done = self.proposals[self.proposals["state"] == DONE]
+        measured = set(zip(done["x"], done["target"], strict=True))
+        rows = self.proposals[self.proposals["state"] == FAILED]
+        again = [(x, t) in measured for x, t in zip(rows["x"], rows["target"], strict=True)]
+        return rows[~np.array(again, dtype=bool)]
+
+    @property
+    def mark(self) -> int:
+        """Number of the last event: it changes with everything."""
+        return int(self.events["id"].max())
 
 
 class Writer(Snapshot):
@@ -260,6 +276,11 @@ class Writer(Snapshot):
 def now() -> str:
     """Return the time, in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of numpy as one of Python."""
+    return value.item()
 
 
 def _frame(connection: sqlite3.Connection, table: str) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -18,27 +17,26 @@ from claude_pymc.campaign import begin
 from claude_pymc.campaign.asking import Batch, keep, make
 from claude_pymc.campaign.entries import (
     descriptors_from,
-    number_of,
     points_of,
     results_of,
     table_of,
 )
 from claude_pymc.campaign.ledger import (
-    CURRENT,
     FAILED,
     OPEN,
     RUNNING,
     WITHDRAWN,
     Ledger,
     Snapshot,
-    now,
+    Writer,
 )
-from claude_pymc.campaign.next_batch import posterior_of
-from claude_pymc.campaign.taking import Told, take_up
-from claude_pymc.errors import CampaignError, PosteriorWarning
+from claude_pymc.campaign.next_batch import Points, posterior_of
+from claude_pymc.campaign.taking import Told, move_all, replace_value, take_up
+from claude_pymc.errors import CampaignError, Notice, PosteriorWarning
 from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.joint.progress import shown
 from claude_pymc.joint.spec import JointGaussian
+from claude_pymc.tables.statistics import PatternStats
 from claude_pymc.tables.table import Table
 
 TRIES = 5  # to propose while others propose, too
@@ -61,9 +59,14 @@ class Campaign:
     4 accepted
     """
 
-    def __init__(self, ledger: Ledger, constraints: Sequence[Any] = ()) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        constraints: Sequence[Any] = (),
+        said: Mapping[str, Any] | None = None,
+    ) -> None:
         self.ledger = ledger
-        self.said = ledger.meta()
+        self.said = dict(ledger.meta() if said is None else said)
         self.plan = begin.plan_of(self.said, constraints)
         self.descriptors = descriptors_from(self.said["descriptors"])
         self.targets = tuple(self.said["targets"])
@@ -83,13 +86,17 @@ class Campaign:
         rules: Mapping[str, str] | str | None = None,
         costs: Mapping[str, float] | None = None,
         constraints: Sequence[Any] = (),
-        incumbent: str = "observed",
-        replicate: bool = False,
-        kind: str = "mean",
-        draws: int = 1000,
-        seed: int = 0,
+        incumbent: str | None = None,
+        replicate: bool | None = None,
+        kind: str | None = None,
+        draws: int | None = None,
+        seed: int | None = None,
+        rows: Any = None,
     ) -> Campaign:
         """Open the campaign in a file, or begin one.
+
+        What is given for a campaign that exists must be what it began with; what is left out is
+        what it began with, or, for a new one, as in :func:`claude_pymc.propose`.
 
         Parameters
         ----------
@@ -108,9 +115,11 @@ class Campaign:
             As in :func:`claude_pymc.propose`. Constraints that are functions are not kept: give
             them again whenever a campaign in a box or a simplex is opened.
         draws : int
-            Of each posterior.
+            Of each posterior; default 1000.
         seed : int
-            Of the whole campaign.
+            Of the whole campaign; default 0.
+        rows : Table or DataFrame, optional
+            Values that are known when a new campaign begins, as they are told to :meth:`tell`.
 
         Raises
         ------
@@ -119,30 +128,33 @@ class Campaign:
             it, or if something is lacking for a new campaign.
         """
         ledger = Ledger(path)
+        settings = {
+            "wants": None if wants is None else dict(wants),
+            "rules": dict(rules) if isinstance(rules, Mapping) else rules,
+            "costs": None if costs is None else dict(costs),
+            "incumbent": incumbent,
+            "replicate": replicate,
+            "kind": kind,
+            "draws": draws,
+            "seed": seed,
+        }
         given = begin.Given(
             spec,
             candidates,
             objective,
             targets if targets is None or isinstance(targets, str) else tuple(targets),
-            dict(wants or {}),
-            rules,
-            dict(costs or {}),
             tuple(constraints),
-            incumbent,
-            replicate,
-            kind,
-            draws,
-            seed,
+            getattr(rows if rows is not None else candidates, "units", {}),
+            {name: value for name, value in settings.items() if value is not None},
         )
-        if ledger.exists():
-            begin.refuse_mismatch(ledger, given)
-            return cls(ledger, constraints)
-        meta, pool, known = begin.meta_of(given)
-        ledger.create(meta, pool)
-        campaign = cls(ledger, constraints)
-        if known is not None and len(known):
-            campaign.tell(known)
-        return campaign
+        if not ledger.exists():
+            meta, pool, known = begin.meta_of(given)
+            new = cls(ledger, constraints, meta)
+            fill = partial(new._fill, [one for one in (known, rows) if one is not None])
+            if ledger.create(meta, pool, fill):
+                return cls(ledger, constraints)
+        begin.refuse_mismatch(ledger, given)
+        return cls(ledger, constraints)
 
     @property
     def candidates(self) -> Any:
@@ -189,7 +201,8 @@ class Campaign:
         PosteriorWarning
             If the posterior behind the proposals failed a check.
         """
-        wants = dict(wants or self.plan.wants or {self.plan.objective.target: 1})
+        given = self.plan.wants or {self.plan.objective.target: 1}
+        wants = begin.wants_of(self.plan, given if wants is None else wants)
         with shown("ask", progress=progress) as stage:
             for _ in range(TRIES):
                 state = self.ledger.read()
@@ -235,8 +248,11 @@ class Campaign:
             If a value is no number, a proposal is unknown, or it has another value already.
         """
         with self.ledger.writing() as writer:
-            results = results_of(frame, writer, self.descriptors, self.targets)
-            told = take_up(writer, results, self.descriptors, replicate)
+            told = self._take_up(writer, frame, replicate)
+        unfinished = getattr(getattr(frame, "value", None), "dtype", None) == np.float64
+        if told.failed and unfinished:  # None beside numbers becomes NaN
+            text = f"{told.failed} results are kept as failed (NaN); None says: not there yet"
+            warnings.warn(text, Notice, stacklevel=2)
         return told
 
     def correct(self, observation: int, value: float | None, reason: str = "") -> int:
@@ -255,41 +271,9 @@ class Campaign:
         int
             Number of the new observation.
         """
-        number = number_of(value, f"for observation {observation}")
-        failed = number is None or math.isnan(number)
         with self.ledger.writing() as writer:
-            rows = writer.current.set_index("id")
-            if observation not in rows.index:
-                raise CampaignError(
-                    "the number of an observation that counts",
-                    f"{observation!r}",
-                    "it was replaced before, or belongs to another campaign",
-                    "look at campaign.observations",
-                )
-            old = rows.loc[observation]
-            proposal = None if pd.isna(old["proposal"]) else int(old["proposal"])
-            writer.retire(observation)
-            made = writer.add(
-                "observations",
-                proposal=proposal,
-                target=old["target"],
-                x=old["x"],
-                label=old["label"],
-                value=None if failed else number,
-                state=FAILED if failed else CURRENT,
-                replaces=observation,
-                made=now(),
-            )
-            if proposal is not None and failed:
-                writer.move(proposal, FAILED)
-            writer.note(
-                "corrected",
-                observation=observation,
-                old=float(old["value"]),
-                by=made,
-                new=None if failed else number,
-                reason=reason,
-            )
+            made = replace_value(writer, int(observation), value, reason)
+            self._refuse_rows(writer)
         return made
 
     def start(self, proposals: Sequence[int] | int) -> None:
@@ -297,8 +281,11 @@ class Campaign:
         self._move(proposals, RUNNING, [OPEN])
 
     def withdraw(self, proposals: Sequence[int] | int) -> None:
-        """Say that proposals will not be measured: they are proposed again if they are good."""
-        self._move(proposals, WITHDRAWN, [OPEN, RUNNING])
+        """Say that proposals will not be measured, or that failed ones may be tried again.
+
+        Their points are proposed again if they are good.
+        """
+        self._move(proposals, WITHDRAWN, [OPEN, RUNNING, FAILED])
 
     @property
     def proposals(self) -> pd.DataFrame:
@@ -317,7 +304,7 @@ class Campaign:
 
     def posterior(self) -> JointPosterior:
         """Fit what counts now."""
-        return self._fit(self.table, self.said["seed"])[0]
+        return self._fit(self.table)[0]
 
     def history(self) -> pd.DataFrame:
         """Everything that happened: when, what, and details."""
@@ -331,17 +318,17 @@ class Campaign:
     def _table(self, state: Snapshot) -> Table:
         return table_of(state.current, self.descriptors, self.targets, self.said["units"])
 
-    def _fit(self, table: Table, seed: int) -> tuple[JointPosterior, tuple[str, ...]]:
-        """Fit rows; the same rows are not fitted again by this object."""
+    def _fit(self, table: Table) -> tuple[JointPosterior, tuple[str, ...]]:
+        """Fit rows with the seed of the campaign; this object fits the same rows once."""
         if self._fitted is None or self._fitted[0] != table.digest:
-            self._fitted = (table.digest, *posterior_of(self.plan, table, seed))
+            self._fitted = (table.digest, *posterior_of(self.plan, table, self.said["seed"]))
         return self._fitted[1:]
 
-    def _pending(self, state: Snapshot) -> dict[str, pd.DataFrame]:
-        waiting = state.waiting
+    def _points(self, rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        """Points of proposals, by target."""
         return {
-            target: points_of(rows, self.descriptors).reset_index(drop=True)
-            for target, rows in waiting.groupby("target", sort=False)
+            target: points_of(some, self.descriptors).reset_index(drop=True)
+            for target, some in rows.groupby("target", sort=False)
         }
 
     def _proposals(
@@ -352,7 +339,7 @@ class Campaign:
         seed: int,
         stage: Callable[[str], None],
     ) -> Batch:
-        table, pending = self._table(state), self._pending(state)
+        table, pending = self._table(state), self._points(state.waiting)
         lacking = self.said["functions"] > len(self.plan.constraints) - len(self.said["within"])
         if lacking:
             raise CampaignError(
@@ -361,23 +348,30 @@ class Campaign:
                 "functions are not kept in the file",
                 "open it with the same constraints=[...]",
             )
-        fit = partial(self._fit, table, seed)
-        return make(self.plan, self.candidates, table, pending, seed, wants, budget, fit, stage)
+        fit = partial(self._fit, table)
+        avoid = {} if self.plan.replicate else self._points(state.failed)
+        points = Points(pending, avoid)
+        return make(self.plan, self.candidates, table, points, seed, wants, budget, fit, stage)
+
+    def _fill(self, frames: list[Any], writer: Writer) -> None:
+        """Take up what is known when a campaign begins; each row is a measurement of its own."""
+        for number, frame in enumerate(frames):
+            self._take_up(writer, frame, replicate=number == 0)
+            writer = Writer(writer.connection)
+
+    def _take_up(self, writer: Writer, frame: Any, replicate: bool) -> Told:
+        """Take up results, if the model can take them."""
+        results = results_of(frame, writer, self.descriptors, self.targets)
+        told = take_up(writer, results, self.descriptors, replicate)
+        self._refuse_rows(writer)
+        return told
+
+    def _refuse_rows(self, writer: Writer) -> None:
+        """Refuse rows that the specification can never be fitted to."""
+        table, spec = self._table(Snapshot(writer.connection)), self.plan.spec
+        if spec is not None and len(table):
+            PatternStats.from_table(table, spec.design, rows=spec.needs == "rows")
 
     def _move(self, proposals: Sequence[int] | int, state: str, before: list[str]) -> None:
-        numbers = [proposals] if isinstance(proposals, int | np.integer) else list(proposals)
         with self.ledger.writing() as writer:
-            states = writer.proposals.set_index("id")["state"]
-            for number in numbers:
-                now_state = states.get(number, "unknown")
-                if now_state == state:
-                    continue
-                if now_state not in before:
-                    raise CampaignError(
-                        f"proposals that are {' or '.join(before)}, to be {state}",
-                        f"proposal {number}, which is {now_state}",
-                        "a number of another batch, or its result was told",
-                        "look at campaign.proposals",
-                    )
-                writer.move(int(number), state)
-            writer.note(state, proposals=[int(n) for n in numbers])
+            move_all(writer, [int(n) for n in np.atleast_1d(proposals)], state, before)

@@ -13,7 +13,7 @@ import pandas as pd
 from claude_pymc.acquisition.candidates import Candidates
 from claude_pymc.acquisition.known import taken
 from claude_pymc.acquisition.objectives import Objective
-from claude_pymc.acquisition.propose import propose
+from claude_pymc.acquisition.propose import allowed, propose
 from claude_pymc.acquisition.spaces import Box, Simplex, spread
 from claude_pymc.errors import CandidateError, PosteriorWarning
 from claude_pymc.joint.automatic import fit
@@ -63,6 +63,14 @@ class Plan:
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Points:
+    """Points by target that are being measured, and those that are not to be proposed."""
+
+    pending: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    avoid: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+
 def posterior_of(plan: Plan, table: Table, seed: int) -> tuple[JointPosterior, tuple[str, ...]]:
     """Fit the rows; the posterior, and what its checks complain of."""
     with warnings.catch_warnings():
@@ -99,7 +107,7 @@ def propose_by(
     post: JointPosterior,
     candidates: Any,
     table: Table,
-    pending: Mapping[str, pd.DataFrame],
+    points: Points,
     seed: int,
     wants: Mapping[str, int] | None = None,
     budget: float | None = None,
@@ -112,7 +120,8 @@ def propose_by(
         None if budget is not None else (wants or plan.wants or None),
         rules=plan.rules,
         observed=table if len(table) else None,
-        pending=pending,
+        pending=points.pending,
+        avoid=points.avoid,
         constraints=plan.constraints,
         incumbent=plan.incumbent,
         replicate=plan.replicate,
@@ -127,7 +136,7 @@ def first_design(
     plan: Plan,
     candidates: Any,
     table: Table,
-    pending: Mapping[str, pd.DataFrame],
+    points: Points,
     seed: int,
     wants: Mapping[str, int],
 ) -> pd.DataFrame:
@@ -137,7 +146,8 @@ def first_design(
     """
     space = isinstance(candidates, Box | Simplex)
     source = candidates.sample(START, seed) if space else candidates
-    pool = Candidates.read(source, plan.descriptors, plan.targets)
+    read = Candidates.read(source, plan.descriptors, plan.targets)
+    pool, position = allowed(read, source, plan.constraints)
     past = pool
     if len(table):
         past = Candidates.read(table, plan.descriptors, plan.targets, needed=False)
@@ -145,15 +155,16 @@ def first_design(
     found = []
     for target in sorted((t for t in wants if wants[t]), key=plan.targets.index, reverse=True):
         done = taken(pool, past, plan.targets.index(target), every)
-        if target in pending:
-            waiting = Candidates.read(pending[target], plan.descriptors, plan.targets, needed=False)
-            done |= np.isin(pool.keys_of(every), waiting.keys_of(every))
+        for away in (points.pending, points.avoid):
+            if target in away:
+                there = Candidates.read(away[target], plan.descriptors, (), needed=False)
+                done |= np.isin(pool.keys_of(every), there.keys_of(every))
         for rank, at in enumerate(spread(pool.x, wants[target], seed, done), 1):
             found.append(
                 {
                     "target": target,
                     "rank": rank,
-                    "candidate": int(at),
+                    "candidate": int(position[at]),
                     **({"label": pool.labels[at]} if pool.labels else {}),
                     **pool.frame.iloc[at].to_dict(),
                     **dict.fromkeys(("mean", "std", "lower90", "upper90"), np.nan),

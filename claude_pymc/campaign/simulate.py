@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from claude_pymc.campaign.next_batch import Plan, posterior_of, propose_by
+from claude_pymc.campaign.next_batch import Plan, Points, posterior_of, propose_by
 from claude_pymc.errors import Notice
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.tables.table import Table
@@ -148,7 +148,7 @@ def by_plan(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Notice)  # nobody is there to be told
             post, _ = posterior_of(now, table, seed)
-            found = propose_by(now, post, candidates, table, {}, seed)
+            found = propose_by(now, post, candidates, table, Points(), seed)
         return {str(t): list(rows["candidate"]) for t, rows in found.groupby("target")}
 
     return choose

@@ -64,6 +64,8 @@ def new(
     with notices():
         table = study.table(data)
         pool: Any = study.pool(table)
+        if pool is table:  # its values are told as rows
+            pool = table.to_frame().drop(columns=list(table.targets))
         if candidates is not None:
             pool, _ = study.described(read_cells(candidates), candidates.name)
             if study.labels in pool.columns:
@@ -77,8 +79,8 @@ def new(
             wants=study.wants,
             rules=study.rules or None,
             seed=seed,
+            rows=table.rows(_measured(table)),
         )
-        begun.tell(table.rows(_measured(table)))
     values = ", ".join(f"{n} of {t}" for t, n in begun.table.counts.items())
     click.echo(f"Begun {ledger}: {study.title}; values known: {values}")
     _print_status(begun)
