@@ -12,6 +12,7 @@ from claude_pymc.acquisition.information import (
     variance_at_maximizers,
     variance_reduction,
 )
+from claude_pymc.acquisition.objectives import Maximize, Minimize, Reach
 from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.joint.priors import ShrinkagePrior
 from claude_pymc.joint.sampling import sample
@@ -115,7 +116,8 @@ def test_knowledge_gradient_of_two_places_in_closed_form(rng):
     """Of two independent places, one measured: E max(a, m) - max(m_a, m_b), a ~ N(m_a, s^2)."""
     draws = rng.normal(size=(40_000, 2)) * [1.0, 0.5] + [0.2, 0.5]
     noise = np.array([0.7])
-    value, se = knowledge_gradient(draws[:, :1], draws, noise, rng.normal(size=(40_000, 1)))
+    normals = rng.normal(size=(40_000, 1))
+    value, se = knowledge_gradient(draws[:, :1], draws, draws, noise, normals)
     s = 1.0 / np.sqrt(1.7)
     z = (0.2 - 0.5) / s
     assert abs(value - s * (stats.norm.pdf(z) + z * stats.norm.cdf(z))) < 4 * se
@@ -126,9 +128,31 @@ def test_knowledge_gradient_of_nothing_is_nothing(rng):
     """Thirty useless measurements: a fit to the draws imagines a gain, which must not count."""
     draws = rng.normal(size=(1000, 200))
     value, se = knowledge_gradient(
-        rng.normal(size=(1000, 30)), draws, np.full(30, 0.1), rng.normal(size=(1000, 30))
+        rng.normal(size=(1000, 30)), draws, draws, np.full(30, 0.1), rng.normal(size=(1000, 30))
     )
     assert value < 3 * se
+
+
+def test_knowledge_gradient_of_a_value_to_reach(rng):
+    """f ~ N(v, 1) beside a certain miss of 0.5: E max(-|f - v|, -0.5) + 0.5."""
+    aim = Reach("exp", 3.0)
+    primary = np.column_stack([3.0 + rng.normal(size=40_000), np.full(40_000, 3.5)])
+    utility = aim.utility(primary)
+    nothing = np.zeros((40_000, 1))
+    value, se = knowledge_gradient(
+        primary[:, :1], primary, utility, np.zeros(1), nothing, aim.expected
+    )
+    near = integrate.quad(lambda z: (0.5 - abs(z)) * stats.norm.pdf(z), -0.5, 0.5)[0]
+    assert abs(value - near) < 4 * se + 1e-3 and se < 1e-3
+
+
+@pytest.mark.parametrize("aim", [Maximize("y"), Minimize("y"), Reach("y", 0.7)])
+def test_expected_utility_of_a_normal_value(aim, rng):
+    draws = 0.2 + 1.5 * rng.normal(size=400_000)
+    utility = aim.utility(draws)
+    error = utility.std() / np.sqrt(len(draws))
+    assert abs(aim.expected(np.array(0.2), np.array(1.5)) - utility.mean()) < 5 * error
+    assert aim.expected(np.array(0.2), np.array(0.0)) == pytest.approx(float(aim.utility(0.2)))
 
 
 @pytest.fixture(scope="module")

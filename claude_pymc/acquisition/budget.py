@@ -81,10 +81,17 @@ def _package(picker: Picker, target: str, rule: str, number: int) -> tuple[list[
 def _worth(picker: Picker, target: str, points: list[int], seed: int) -> tuple[float, float]:
     """Value of measuring a target at points, and its error."""
     j, objective = picker.targets.index(target), picker.aim.objectives[0]
-    utility = objective.utility(picker.draws[:, :, picker.goal])
-    holds = picker.feasible(picker.plain)
-    if holds is not None:  # what breaks a constraint is worth the least
-        utility = np.where(holds, utility, utility.min())
+    primary, holds = picker.draws[:, :, picker.goal], picker.feasible(picker.plain)
+    utility = objective.utility(primary)
+    expected = objective.expected
+    if holds is not None:  # what breaks a constraint is worth the least, and is not chosen
+        lowest = float(utility.min())
+        utility = np.where(holds, utility, lowest)
+        kept = holds.mean(axis=0) >= 0.5
+
+        def expected(mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
+            return np.where(kept, objective.expected(mean, sd), lowest)
+
     normals = np.random.default_rng(seed).standard_normal((len(utility), len(points)))
     own = picker.draws[:, points, j]
-    return knowledge_gradient(own, utility, picker.noise[points, j], normals)
+    return knowledge_gradient(own, primary, utility, picker.noise[points, j], normals, expected)

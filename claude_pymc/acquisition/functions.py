@@ -46,7 +46,8 @@ def log_expected_improvement(
 
     Where no draw improves, the draws say only "small": there the closed form for a Gaussian of the
     mean and sd of utility - incumbent takes over (times the share of feasible draws, half a draw
-    added), so that hopeless candidates are still ordered.
+    added), so that hopeless candidates are still ordered; all of them below those with a draw that
+    improves, because that form is not small where utilities are not Gaussian.
 
     Examples
     --------
@@ -60,7 +61,11 @@ def log_expected_improvement(
         tail = tail + np.log((feasible.sum(axis=0) + 0.5) / (len(feasible) + 1.0))
     with np.errstate(divide="ignore"):
         log_gain = logsumexp(np.log(gain), axis=0) - np.log(len(gain))
-    return np.where((gain > 0).any(axis=0), log_gain, tail)
+    improves = (gain > 0).any(axis=0)
+    if improves.any() and not improves.all():
+        above = tail[~improves].max() - log_gain[improves].min()
+        tail = tail - max(0.0, above + 1e-6)
+    return np.where(improves, log_gain, tail)
 
 
 def gaussian_improvement(mean: np.ndarray, sd: np.ndarray, incumbent: float) -> np.ndarray:

@@ -13,6 +13,8 @@ ICML 119, 9334 (2020); Frazier, Powell, Dayanik, INFORMS J. Comput. 21, 599 (200
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.special import log_ndtr, logsumexp
 
@@ -214,26 +216,33 @@ def condition_on(draws: np.ndarray, measured: np.ndarray, noise_variance: float)
 
 
 def knowledge_gradient(
-    own: np.ndarray, utility: np.ndarray, noise: np.ndarray, normals: np.ndarray
+    own: np.ndarray,
+    primary: np.ndarray,
+    utility: np.ndarray,
+    noise: np.ndarray,
+    normals: np.ndarray,
+    expected: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda mean, sd: mean,
 ) -> tuple[float, float]:
     r"""Find what a batch of measurements is expected to raise the best utility by.
 
-    .. math:: E[f(\arg\max_x E[f(x) | y_B])] - \max_x E[f(x)]
+    .. math:: E[u(\arg\max_x E[u(x) | y_B])] - \max_x E[u(x)]
 
-    over results y_B of the batch B. E[f | y_B] is linear in y_B, fitted to one half of the draws;
-    the other half says what the best place by that rule is worth, and the other way round: what a
-    fit to few draws imagines earns nothing.
+    over results y_B of the batch B. Mean and variance of the primary target given y_B are linear
+    regressions on one half of the draws; the other half says what the best place by that rule is
+    worth, and the other way round: what a fit to few draws imagines earns nothing.
 
     Parameters
     ----------
     own : array (sample, point)
         Draws of the means of what the batch measures.
-    utility : array (sample, candidate)
-        Draws of the utility of the primary target.
+    primary, utility : array (sample, candidate)
+        Draws of the primary target and of its utility.
     noise : array (point)
         Variances of the measurements around their means.
     normals : array (sample, point)
         Standard normal numbers, for the noise.
+    expected : callable
+        Expected utility of a normal value of mean and sd.
 
     Returns
     -------
@@ -243,7 +252,7 @@ def knowledge_gradient(
     Examples
     --------
     >>> f = np.random.default_rng(0).standard_normal((4000, 1)) * [1.0, 0.0]
-    >>> value, se = knowledge_gradient(f[:, :1], f, np.zeros(1), np.zeros((4000, 1)))
+    >>> value, se = knowledge_gradient(f[:, :1], f, f, np.zeros(1), np.zeros((4000, 1)))
     >>> bool(abs(value - 0.3989) < 3 * se)
     True
     """
@@ -251,11 +260,14 @@ def knowledge_gradient(
     gained = np.empty(len(own))
     halves = np.arange(0, len(own), 2), np.arange(1, len(own), 2)
     for fitted, tried in (halves, halves[::-1]):
-        centre, mean = own[fitted].mean(axis=0), utility[fitted].mean(axis=0)
-        centred = own[fitted] - centre
+        centre, mean = own[fitted].mean(axis=0), primary[fitted].mean(axis=0)
+        centred, wanted = own[fitted] - centre, primary[fitted] - mean
         within = centred.T @ centred / len(fitted) + np.diag(noise)
-        across = centred.T @ (utility[fitted] - mean) / len(fitted)
+        across = centred.T @ wanted / len(fitted)
         gain = np.linalg.pinv(within, rcond=1e-10, hermitian=True) @ across
-        best = (mean + (results[tried] - centre) @ gain).argmax(axis=1)
-        gained[tried] = utility[tried, best] - utility[tried, mean.argmax()]
+        variance = np.square(wanted).mean(axis=0) - (across * gain).sum(axis=0)
+        left = np.sqrt(np.maximum(variance, 0.0))
+        best = expected(mean + (results[tried] - centre) @ gain, left).argmax(axis=1)
+        before = utility[fitted].mean(axis=0).argmax()
+        gained[tried] = utility[tried, best] - utility[tried, before]
     return float(gained.mean()), float(gained.std(ddof=1) / np.sqrt(len(gained)))

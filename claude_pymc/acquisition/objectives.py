@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import erf
 
 from claude_pymc.errors import CandidateError
 
@@ -31,9 +32,9 @@ class Maximize:
         """Value to a person, larger = better."""
         return np.asarray(values, dtype=np.float64)
 
-    def value_of(self, utility: float) -> float:
-        """Return the value of the target that has this utility."""
-        return utility
+    def expected(self, mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
+        """Return the expected utility of a normal value."""
+        return mean
 
     def describe(self) -> str:
         """Say it in words."""
@@ -56,9 +57,9 @@ class Minimize:
         """Value to a person, larger = better."""
         return -np.asarray(values, dtype=np.float64)
 
-    def value_of(self, utility: float) -> float:
-        """Return the value of the target that has this utility."""
-        return -utility
+    def expected(self, mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
+        """Return the expected utility of a normal value."""
+        return -mean
 
     def describe(self) -> str:
         """Say it in words."""
@@ -92,9 +93,13 @@ class Reach:
         """Value to a person, larger = better."""
         return -np.abs(np.asarray(values, dtype=np.float64) - self.value)
 
-    def value_of(self, utility: float) -> float:
-        """Return the distance that has this utility."""
-        return -utility
+    def expected(self, mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
+        """Return the expected utility of a normal value: less the mean of a folded normal one."""
+        off, sd = mean - self.value, np.maximum(sd, 1e-300)
+        with np.errstate(over="ignore"):
+            z = off / sd
+            fold = sd * np.sqrt(2 / np.pi) * np.exp(-0.5 * np.square(z))
+        return -(fold + off * erf(z / np.sqrt(2)))
 
     def describe(self) -> str:
         """Say it in words."""

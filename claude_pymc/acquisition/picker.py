@@ -77,7 +77,7 @@ class Picker:
         self.reached: list[np.ndarray] = []  # (sample, objective) of points of the batch
         self.pool = pool
         self.plain, self.means, self.noise = self._predict(pool)
-        self.draws = self.means
+        self.draws = self._to_learn(self.plain, self.means)
         self.taken = {t: self._taken(pool, t) for t in self.targets}
         self.start, self.front, self.story = self._incumbent()
         self.best = self.start
@@ -90,7 +90,7 @@ class Picker:
     def extend(self, pool: Candidates) -> None:
         """Add candidates, with draws conditioned like the others'."""
         plain, means, noise = self._predict(pool)
-        draws = means
+        draws = self._to_learn(plain, means)
         for measured, spread in self.conditions:
             draws = condition_on(draws, measured, spread)
         self.means = np.concatenate([self.means, means], axis=1)
@@ -117,7 +117,8 @@ class Picker:
 
     def wait_for(self, target: str, waiting: Candidates) -> None:
         """Count points of one target as being measured."""
-        plain, draws, noise = self._predict(waiting)
+        plain, means, noise = self._predict(waiting)
+        draws = self._to_learn(plain, means)
         for measured, spread in self.conditions:
             draws = condition_on(draws, measured, spread)
         j, needed = self.targets.index(target), self.used[target]
@@ -159,11 +160,15 @@ class Picker:
         self._count(j, self.plain[:, at], self.draws[:, at, j], float(self.noise[at, j]))
 
     def likely(self) -> bool:
-        """Say whether any candidate improves in at least one draw of a hundred."""
+        """Say whether any free candidate improves in at least one draw of a hundred."""
         if len(self.aim.objectives) > 1:
             return True
-        utility = self.aim.objectives[0].utility(self.plain[:, :, self.goal])
-        return bool(((utility > self.best[:, None]).mean(axis=0) >= 0.01).any())
+        free = ~self.taken[self.targets[self.goal]]
+        plain = self.plain[:, free]
+        better = self.aim.objectives[0].utility(plain[:, :, self.goal]) > self.start[:, None]
+        holds = self.feasible(plain)
+        better = better if holds is None else better & holds
+        return bool((better.mean(axis=0) >= 0.01).any())
 
     def _count(self, j: int, plain: np.ndarray, measured: np.ndarray, spread: float) -> None:
         """Take up a measurement of target j: raw draws there (sample, target), and conditioned."""
@@ -189,20 +194,28 @@ class Picker:
         known = known_values(pool, self.past, self.targets, frozenset(again))
         quick = getattr(self.post, "mean_and_noise", None)
         if quick is not None and self.aim.kind == "mean":
-            found, noise = quick(pool.frame, known, self.seed)
+            found, noise = quick(pool.frame, known, self._noise_seed())
             means = found.draws.to_numpy()
             return means, means, noise
         means = self.post.predict(pool.frame, kind="mean", given=known).draws.to_numpy()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Notice)
             noisy = self.post.predict(
-                pool.frame, kind="observation", given=known, seed=self.seed
+                pool.frame, kind="observation", given=known, seed=self._noise_seed()
             ).draws.to_numpy()
         noise = np.square(noisy - means).mean(axis=0)
         if self.aim.kind == "observation":
             # A posterior of a single draw has one mean and many observations.
-            return noisy, np.broadcast_to(means, noisy.shape), noise
+            return noisy, np.broadcast_to(means, noisy.shape), np.zeros_like(noise)
         return means, means, noise
+
+    def _noise_seed(self) -> int:
+        """Return a seed for the noise of more candidates: not that of those before."""
+        return self.seed + (self.means.shape[1] if hasattr(self, "means") else 0)
+
+    def _to_learn(self, plain: np.ndarray, means: np.ndarray) -> np.ndarray:
+        """Draws of what can be learned: where noise belongs to candidates, their own values."""
+        return plain if self.aim.kind == "observation" else means
 
     def _taken(self, pool: Candidates, target: str) -> np.ndarray:
         again = self.aim.replicate and target in {o.target for o in self.aim.objectives}
@@ -280,15 +293,23 @@ class Picker:
             story = f"best of {int(rows.sum())} measured values: {value:.4g}"
             return np.full(samples, reached[best, 0]), front, story
         values = self.plain[:, :, at[0]]
+        may = np.ones(values.shape[1], dtype=bool)
+        if self.aim.within and not rows.any():
+            if np.isfinite(past.values[:, at[0]]).any():
+                here = "among the candidates, as nothing feasible was measured"
+            share = np.asarray(self.feasible(self.plain)).mean(axis=0)
+            may = share >= min(0.5, share.max())
         if rows.any():
             here = "at the measured points"
             values = self._at_measured(past.part(np.flatnonzero(rows)))[:, :, at[0]]
+            may = np.ones(values.shape[1], dtype=bool)
         if rows.any() and self.aim.incumbent == "draws":
             return objective.utility(values).max(axis=1), front, f"best of each draw {here}"
-        means = values.mean(axis=0)
-        best = int(objective.utility(means).argmax())
-        story = f"best posterior mean {here}: {means[best]:.4g}"
-        return np.full(samples, objective.utility(means)[best]), front, story
+        # The mean of the utility: that of the mean would be too good where utility is not linear.
+        expected = objective.utility(values).mean(axis=0)
+        best = int(np.where(may, expected, -np.inf).argmax())
+        story = f"best posterior mean {here}: {values[:, best].mean():.4g}"
+        return np.full(samples, expected[best]), front, story
 
     def _at_measured(self, rows: Candidates) -> np.ndarray:
         """Draws of the mean at measured rows, from the descriptors and cheaper values alone."""
@@ -343,7 +364,7 @@ def read_aim(
     for constraint in within:
         known_target(constraint.target, targets, "the constraints")
     if replicate and incumbent == "observed":
-        incumbent = "draws"  # the best of noisy values would be measured again and again
+        incumbent = "posterior"  # the best of noisy values would be measured again and again
     return Aim(objectives, within, incumbent, replicate, kind)
 
 

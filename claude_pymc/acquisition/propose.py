@@ -81,7 +81,7 @@ def propose(
         The best so far: measured value, posterior mean at a measured point, or best of each draw
         at the measured points (noisy expected improvement).
     replicate : bool
-        Points may be measured again where that pays; the incumbent is "draws" then.
+        Points may be measured again where that pays; the incumbent is "posterior" then.
     kind : "mean" or "observation"
         What improves: the mean of the target, as in the paper; or the value that would be measured,
         where what the model calls noise belongs to each candidate (each its own compound).
@@ -115,6 +115,13 @@ def propose(
     targets = list(post.targets)
     aim = read_aim(objective, constraints, targets, incumbent, replicate, kind)
     paid = costs_of(costs, budget, wants, targets)
+    if paid is not None and len(aim.objectives) > 1:
+        raise CandidateError(
+            "one objective, for a budget",
+            f"{len(aim.objectives)}",
+            "the value of a measurement is weighed in the unit of one target",
+            "give wants, or one objective",
+        )
     if wants is None:
         wants = {one.target: 1 for one in aim.objectives} if paid is None else {}
     rules = rules_of(targets, aim, wants, rules, paid is not None)
@@ -140,7 +147,7 @@ def propose(
         needed = picker.used[target]
         away = Candidates.read(frame, post.descriptors, targets, needed=needed)
         picker.taken[target] |= np.isin(picker.pool.keys_of(needed), away.keys_of(needed))
-    value = None
+    likely, value = picker.likely(), None
     if paid is not None:
         assert budget is not None
         wants, value = allot(picker, rules, paid, budget, seed)
@@ -157,9 +164,10 @@ def propose(
                 short.append(f"only {rank - 1} of {wants[target]} wanted {target!r}")
                 break
             at, score = picked
-            for also in together[1:] if target in together else []:
+            beside = [t for t in together[1:] if target in together and not picker.taken[t][at]]
+            for also in beside:
                 picker.commit(also, at)
-            for each in together if target in together else [target]:
+            for each in (target, *beside):
                 row = _row(picker, each, rank, at, rules[target], score)
                 inside = at < len(position)
                 row["candidate"] = int(position[at]) if inside and space is None else -1
@@ -180,7 +188,7 @@ def propose(
         "objective": ", ".join(one.describe() for one in aim.objectives),
         "incumbent": float(picker.start.mean()),
         "incumbent_from": picker.story,
-        "improvement_likely": picker.likely(),
+        "improvement_likely": likely,
     }
     if value is not None:
         proposals.attrs["value"] = value
@@ -277,7 +285,8 @@ def costs_of(
     costs = dict(costs or {})
     for target, cost in costs.items():
         known_target(target, targets, "costs")
-        if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 < cost < np.inf:
+        number = isinstance(cost, int | float | np.number) and not isinstance(cost, bool)
+        if not number or not 0 < cost < np.inf:
             raise CandidateError(
                 f"a positive cost of {target!r}",
                 f"{cost!r}",

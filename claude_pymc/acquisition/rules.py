@@ -70,8 +70,13 @@ class View:
 
     @property
     def plain(self) -> np.ndarray:
-        """Utility of the primary target (sample, free); not conditioned."""
-        return self.objective.utility(self._plain[:, self.free, self._goal])
+        """Utility of the primary target (sample, free); not conditioned.
+
+        Where a draw breaks a constraint it has the lowest utility of all.
+        """
+        utility = self.objective.utility(self._plain[:, self.free, self._goal])
+        feasible = self.feasible
+        return utility if feasible is None else np.where(feasible, utility, utility.min())
 
     @property
     def feasible(self) -> np.ndarray | None:
@@ -85,8 +90,9 @@ class View:
 
     @cached_property
     def utility(self) -> np.ndarray:
-        """Its utility there."""
-        return self.objective.utility(self.primary)
+        """Its utility there, the lowest of all where a draw breaks a constraint."""
+        utility = self.objective.utility(self.primary)
+        return utility if self._holds is None else np.where(self._holds, utility, utility.min())
 
     @property
     def primary_here(self) -> np.ndarray:
@@ -95,8 +101,14 @@ class View:
 
     @property
     def utility_here(self) -> np.ndarray:
-        """Its utility there."""
-        return np.asarray(self.utility[:, self.free])
+        """Its utility there, constraints aside."""
+        return self.objective.utility(self.primary_here)
+
+    @property
+    def share(self) -> np.ndarray:
+        """Share of draws that keep the constraints (free)."""
+        feasible = self.feasible
+        return np.ones(len(self.free)) if feasible is None else feasible.mean(axis=0)
 
 
 Rule = Callable[[View], np.ndarray]
@@ -106,23 +118,27 @@ def _entropy(view: View) -> np.ndarray:
     maxima = view.utility.max(axis=1)
     if len(maxima) > MAXIMA:
         maxima = np.quantile(maxima, (np.arange(MAXIMA) + 0.5) / MAXIMA)
-    return information.max_value_entropy(view.own, view.utility_here, maxima, view.noise)
+    found = information.max_value_entropy(view.own, view.utility_here, maxima, view.noise)
+    return found * view.share
+
+
+def _bound(view: View) -> np.ndarray:
+    """Upper confidence bound of candidates that probably keep the constraints; then the others."""
+    bound, share = functions.upper_confidence_bound(view.utility_here), view.share
+    return np.where(share >= 0.5, bound, bound.min() - 1.0 + share)
 
 
 def _thompson(view: View) -> np.ndarray:
-    plain, feasible = view.plain, view.feasible
-    if feasible is not None:
-        # A draw that keeps the constraints nowhere goes where others keep them most.
-        low = feasible.mean(axis=0) - 2.0 + plain.min()
-        plain = np.where(feasible, plain, low)
-    return functions.thompson(plain, view.rng)
+    found = functions.thompson(view.plain, view.rng)
+    # A draw that keeps the constraints nowhere goes where others keep them most.
+    return found + np.where(found > found.min(), 0.0, 1e-9 * view.share)
 
 
 RULES: dict[str, Rule] = {
     "log_ei": lambda v: functions.log_expected_improvement(v.plain, v.best, v.feasible),
     "ei": lambda v: functions.expected_improvement(v.plain, v.best, v.feasible),
     "pi": lambda v: functions.probability_of_improvement(v.plain, v.best, v.feasible),
-    "ucb": lambda v: functions.upper_confidence_bound(v.utility_here),
+    "ucb": _bound,
     "thompson": _thompson,
     "maximum": lambda v: functions.probability_of_maximum(v.plain),
     "entropy": _entropy,

@@ -18,6 +18,7 @@ from claude_pymc.protocols import Predictive
 
 LARGE = 20_000  # candidates, from which a pool is shortlisted
 CHUNK, KEPT = 8192, 1000
+HUGE = 1e150
 
 
 def shortlist(
@@ -54,13 +55,18 @@ def shortlist(
             samples = len(draws)
             for objective, j in goals:
                 utility = np.ascontiguousarray(objective.utility(draws[:, :, j]))
-                reached = best[objective.target]
-                floor = float(utility.mean(axis=0).max()) if reached is None else reached
+                holds = [w.holds(draws[:, :, targets.index(w.target)]) for w in aim.within]
+                feasible = np.all([np.ones(utility.shape, dtype=bool), *holds], axis=0)
+                masked = np.where(feasible, utility, -HUGE) if holds else utility
+                # Nothing measured: improvement on the best mean of the first candidates.
+                floor = best.setdefault(objective.target, float(utility.mean(axis=0).max()))
                 fresh = np.full(samples, -np.inf), np.zeros(samples, dtype=np.int64)
                 top, place = tops.setdefault(j, fresh)
-                gain, mean, spread = reduce_samples(utility, floor, start, top, place)
+                gain, _, _ = reduce_samples(masked, floor, start, top, place)
+                bound = utility.mean(axis=0) + 2.0 * utility.std(axis=0)
                 scores["gain", j][rows] = gain
-                scores["bound", j][rows] = mean + 2.0 * np.sqrt(spread)
+                probable = feasible.mean(axis=0) >= 0.5
+                scores["bound", j][rows] = np.where(probable, bound, -HUGE)
             for j in range(len(targets)):
                 scores["variance", j][rows] = draws[:, :, j].var(axis=0)
     kept = [np.random.default_rng(seed).choice(n, min(KEPT, n), replace=False)]
@@ -72,11 +78,16 @@ def shortlist(
     return np.asarray(positions[free[positions].any(axis=1)])
 
 
-def _best(past: Candidates, aim: Aim, targets: list[str]) -> dict[str, float | None]:
-    """Best measured utility of each objective."""
-    found: dict[str, float | None] = {}
+def _best(past: Candidates, aim: Aim, targets: list[str]) -> dict[str, float]:
+    """Best measured utility of each objective, over rows that break no constraint."""
+    rows = np.ones(len(past.frame), dtype=bool)
+    for w in aim.within:
+        values = past.values[:, targets.index(w.target)]
+        rows &= np.isnan(values) | w.holds(values)
+    found = {}
     for objective in aim.objectives:
-        values = past.values[:, targets.index(objective.target)]
+        values = past.values[rows, targets.index(objective.target)]
         values = values[np.isfinite(values)]
-        found[objective.target] = float(objective.utility(values).max()) if len(values) else None
+        if len(values):
+            found[objective.target] = float(objective.utility(values).max())
     return found

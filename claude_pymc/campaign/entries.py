@@ -147,7 +147,7 @@ def _long(frame: pd.DataFrame, state: Snapshot, descriptors: Sequence[str]) -> l
         if value is None:
             continue
         try:
-            number = int(number) if float(number).is_integer() else -1
+            number = int(float(number)) if float(number).is_integer() else -1
         except (TypeError, ValueError, OverflowError):
             number = -1
         if number not in known.index or number in seen:
@@ -203,6 +203,14 @@ def _wide(
         read = Candidates.read(frame, descriptors, (), needed=False)
     except ClaudeError as error:
         raise CampaignError(error.expected, error.got, error.cause, error.todo) from error
+    if np.isinf(read.x).any():
+        row, column = np.argwhere(np.isinf(read.x))[0]
+        raise CampaignError(
+            "finite descriptors",
+            f"an infinite {descriptors[column]!r} in row {row}",
+            "a division by zero or an overflow upstream",
+            "correct the row",
+        )
     here = read.keys_of(every)
     asked = _numbered(state.proposals, descriptors)
     found = []

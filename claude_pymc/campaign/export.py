@@ -29,12 +29,7 @@ def best_so_far(campaign: Campaign) -> pd.DataFrame:
     utility until then), cheaper (values of other targets until then).
     """
     objective = campaign.plan.objective
-    told = campaign.observations
-    first: dict[int, int] = {}
-    for row in told.itertuples():
-        first[row.id] = row.id if pd.isna(row.replaces) else first[int(row.replaces)]
-    told = told[told["state"] == CURRENT].assign(proposed=lambda f: f["proposal"].notna())
-    told = told.iloc[np.argsort([first[i] for i in told["id"]], kind="stable")]
+    told = campaign.ledger.read().current.assign(proposed=lambda f: f["proposal"].notna())
     own = told["target"] == objective.target
     found = told.loc[own, ["id", "label", "value", "proposed"]].reset_index(drop=True)
     found["utility"] = objective.utility(found["value"].to_numpy(float))

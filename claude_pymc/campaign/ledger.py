@@ -217,8 +217,12 @@ class Snapshot:
 
     @property
     def current(self) -> pd.DataFrame:
-        """Observations that count."""
-        return self.observations[self.observations["state"] == CURRENT]
+        """Observations that count, in the order in which they were told; corrected ones keep it."""
+        first: dict[int, int] = {}
+        for row in self.observations.itertuples():
+            first[row.id] = row.id if pd.isna(row.replaces) else first[int(row.replaces)]
+        found = self.observations[self.observations["state"] == CURRENT]
+        return found.iloc[np.argsort([first[i] for i in found["id"]], kind="stable")]
 
     @property
     def waiting(self) -> pd.DataFrame:

@@ -15,7 +15,6 @@ from claude_pymc.cli.shared import (
     notices,
     progress,
     wants,
-    write_csv,
 )
 
 if TYPE_CHECKING:
@@ -102,8 +101,7 @@ def ask(ledger: Path, want: tuple[str, ...], out: Path | None, overwrite: bool) 
         opened = _open(ledger)
         found = opened.ask(wanted or None)
     if out is not None:
-        shown = found.drop(columns=[c for c in ("candidate", "score") if c in found])
-        write_csv(shown, out)
+        _write_open(found.drop(columns=["candidate", "score"], errors="ignore"), out)
     attrs = found.attrs
     found = found.drop(
         columns=["value", *(["label"] if found.get("label") is None else [])], errors="ignore"
@@ -133,14 +131,21 @@ def tell(ledger: Path, results: Path, replicate: bool) -> None:
 @campaign.command()
 @LEDGER
 @click.option("--picture", type=CSV, help="PNG or PDF of the progress to write.")
+@click.option("--out", type=CSV, help="CSV of what is open to write, as `ask` does.")
 @REPLACE
-def status(ledger: Path, picture: Path | None, overwrite: bool) -> None:
+def status(ledger: Path, picture: Path | None, out: Path | None, overwrite: bool) -> None:
     """Show what was measured, what is open, and the best so far."""
     from claude_pymc.campaign.export import plot_progress
 
     free_file(picture, overwrite)
+    free_file(out, overwrite)
     opened = _open(ledger)
     _print_status(opened)
+    if out is not None:
+        waiting = opened.proposals
+        waiting = waiting[waiting["state"].isin(["open", "running"])].assign(value=None)
+        unknown = ["batch", "score", "state", "made", "changed"]
+        _write_open(waiting.rename(columns={"id": "proposal"}).drop(columns=unknown), out)
     if picture is not None:
         plot_progress(opened).savefig(picture)
         click.echo(f"Written to {picture}")
@@ -185,6 +190,16 @@ def export(ledger: Path, out: Path) -> None:
     from claude_pymc.campaign.export import export as write
 
     click.echo(f"Written to {out}: {', '.join(write(_open(ledger), out))}")
+
+
+def _write_open(found: Any, out: Path) -> None:
+    """Write proposals, descriptors with all digits: rows may be told by their points."""
+    numbers = ["mean", "std", "lower90", "upper90"]
+    found = found.assign(**{name: found[name].map("{:.6g}".format) for name in numbers})
+    if found["label"].isna().all() if "label" in found else False:
+        found = found.drop(columns="label")
+    found.to_csv(out, index=False)
+    click.echo(f"Written to {out}\n")
 
 
 def _open(ledger: Path) -> Campaign:

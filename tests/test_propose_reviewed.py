@@ -1,0 +1,158 @@
+"""What a statistician found in proposals, mended."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from claude_pymc.acquisition import propose as proposing
+from claude_pymc.acquisition import shortlist
+from claude_pymc.acquisition.functions import log_expected_improvement
+from claude_pymc.acquisition.objectives import Maximize, Minimize, Reach, Within
+from claude_pymc.acquisition.propose import propose
+from claude_pymc.acquisition.rules import RULES
+from claude_pymc.errors import CandidateError
+from claude_pymc.joint.prediction import Prediction
+
+
+class Normal:
+    """Independent normal targets: mean and sd by candidate, for each target; noise of sd 0.01."""
+
+    descriptors, units = ("x",), {}
+
+    def __init__(self, samples=1000, **targets):
+        self.targets, self.moments, self.samples = tuple(targets), targets, samples
+
+    def predict(self, frame, kind="mean", given=None, seed=None):
+        at = frame["x"].to_numpy().astype(int)
+        rng = np.random.default_rng(7)
+        values = np.empty((self.samples, len(at), len(self.targets)))
+        for j, target in enumerate(self.targets):
+            mean, sd = (np.asarray(v, dtype=float) for v in self.moments[target])
+            z = rng.standard_normal((self.samples, len(mean)))
+            values[:, :, j] = mean[at] + sd[at] * z[:, at]
+        if kind == "observation":
+            values += 0.01 * np.random.default_rng(seed).standard_normal(values.shape)
+        known = np.column_stack([np.asarray((given or {}).get(t, np.full(len(at), np.nan)),
+                                            dtype=float) for t in self.targets])  # fmt: skip
+        values = np.where(np.isfinite(known), known, values)
+        coords = {"target": list(self.targets)}
+        array = xr.DataArray(values, dims=("sample", "candidate", "target"), coords=coords)
+        return Prediction(array, kind, {})
+
+
+def pool(n):
+    return pd.DataFrame({"x": np.arange(n, dtype=float)})
+
+
+def test_what_no_draw_improves_comes_after_what_some_do(rng):
+    """Near to the wanted value already: a wide candidate far off has a closed form, no draw."""
+    wide, narrow = rng.normal(9.0, 3.0, 400), rng.normal(1.5, 0.005, 400)
+    wide[np.abs(wide - 1.5) < 0.01] += 1.0
+    utility = Reach("y", 1.5).utility(np.column_stack([wide, narrow]))
+    low, high = log_expected_improvement(utility, -0.002)
+    assert low < high
+    post = Normal(exp=([9.27, 1.5, 0.0], [10.0, 0.005, 1.0]))
+    past = pd.DataFrame({"x": [2.0], "exp": [1.502]})
+    assert propose(post, pool(3), Reach("exp", 1.5), observed=past)["candidate"][0] == 1
+
+
+def test_the_incumbent_is_feasible_where_nothing_was_measured():
+    post = Normal(sim=([0.0, 0.0, 9.0], [0.1] * 3), exp=([1.0, 2.0, 50.0], [0.1] * 3))
+    found = propose(post, pool(3), Maximize("exp"), constraints=[Within("sim", high=1.0)])
+    assert found.attrs["incumbent"] == pytest.approx(2.0, abs=0.02)
+    assert found["candidate"][0] == 1
+    past = pd.DataFrame({"x": [2.0], "exp": [50.0], "sim": [9.0]})
+    options = {"observed": past, "constraints": [Within("sim", high=1.0)]}
+    again = propose(post, pool(3), Maximize("exp"), **options)
+    assert "as nothing feasible was measured" in again.attrs["incumbent_from"]
+
+
+@pytest.mark.parametrize(
+    "rule", sorted(set(RULES) - {"variance", "std", "covariance", "reduction"})
+)
+def test_every_rule_that_searches_keeps_a_learned_constraint(rule):
+    post = Normal(sim=([0.0, 9.0, 0.0], [0.1] * 3), exp=([1.0, 5.0, 0.0], [0.5, 1.0, 0.5]))
+    limits = [Within("sim", high=1.0)]
+    found = propose(post, pool(3), Maximize("exp"), rules={"exp": rule}, constraints=limits, seed=3)
+    assert found["candidate"][0] != 1
+
+
+def test_a_shortlist_keeps_the_constraints_and_replicates(monkeypatch):
+    n = 3000
+    mean = np.where(np.arange(n) < 900, 20.0, 0.0) + 1e-4 * np.arange(n)
+    mean[1500] = 5.0
+    sim = np.where(np.arange(n) < 900, 9.0, 0.0)
+    post = Normal(200, sim=(sim, np.full(n, 0.1)), exp=(mean, np.full(n, 0.1)))
+    monkeypatch.setattr(proposing, "LARGE", 1000)
+    monkeypatch.setattr(shortlist, "KEPT", 50)
+    monkeypatch.setattr(shortlist, "CHUNK", 500)
+    limits = [Within("sim", high=1.0)]
+    assert propose(post, pool(n), Maximize("exp"), constraints=limits)["candidate"][0] == 1500
+    past = pd.DataFrame({"x": np.arange(n, dtype=float), "exp": mean})
+    options = {"observed": past, "replicate": True, "rules": {"exp": "ucb"}}
+    assert propose(post, pool(n), Maximize("exp"), **options)["candidate"][0] < 900
+
+
+def test_whether_an_improvement_is_likely_is_asked_before_the_batch():
+    post = Normal(exp=([0.0, 5.0], [0.0, 1.0]))
+    past = pd.DataFrame({"x": [0.0], "exp": [0.0]})
+    found = propose(post, pool(2), Maximize("exp"), observed=past)
+    assert found.attrs["improvement_likely"]
+    worse = propose(Normal(exp=([0.0, -9.0], [0.0, 1.0])), pool(2), Maximize("exp"), observed=past)
+    assert not worse.attrs["improvement_likely"]
+
+
+def test_a_value_to_reach_before_anything_is_measured():
+    post = Normal(exp=([1.5, 1.6], [20.0, 0.05]))
+    found = propose(post, pool(2), Reach("exp", 1.5))
+    assert found.attrs["incumbent"] == pytest.approx(-0.1, abs=0.01)
+
+
+def test_what_belongs_to_candidates_can_be_learned():
+    """The simulation tells nearly all of each compound's own value: it is worth its cost."""
+    rng = np.random.default_rng(0)
+
+    class Compounds(Normal):
+        def predict(self, frame, kind="mean", given=None, seed=None):
+            found = super().predict(frame, kind, given, seed)
+            own = np.random.default_rng(9).standard_normal((self.samples, 8))
+            at = frame["x"].to_numpy().astype(int)
+            values = found.draws.to_numpy()
+            values[:, :, 0] += own[:, at]
+            if kind == "observation":
+                values[:, :, 1] += own[:, at]
+            return found
+
+    post = Compounds(2000, sim=([0.0] * 8, [0.05] * 8), exp=([0.0] * 8, [0.05] * 8))
+    found = propose(
+        post, pool(8), Maximize("exp"), kind="observation", costs={"exp": 5.0, "sim": 1.0},
+        budget=5.0, seed=int(rng.integers(9)),
+    )  # fmt: skip
+    assert found["target"].tolist() == ["sim"] * 5
+    value = found.attrs["value"].set_index("target")["value"]
+    assert value["sim"] > 0.8 and value["sim"] > 2 * value["exp"]
+
+
+def test_two_objectives_and_what_is_measured_already():
+    post = Normal(one=([0.0, 1.0], [1.0, 1.0]), two=([0.0, 1.0], [1.0, 1.0]))
+    aims = [Maximize("one"), Minimize("two")]
+    past = pd.DataFrame({"x": [0.0, 1.0], "one": [0.5, np.nan], "two": [0.5, 0.4]})
+    found = propose(post, pool(2), aims, {"one": 1, "two": 1}, observed=past)
+    assert found["target"].tolist() == ["one"] and found["candidate"].tolist() == [1]
+    with pytest.raises(CandidateError, match="one objective, for a budget"):
+        propose(post, pool(2), aims, costs={"one": 1.0}, budget=3.0)
+
+
+def test_noise_in_a_box_is_not_that_of_the_points_before():
+    from claude_pymc.acquisition.candidates import Candidates
+    from claude_pymc.acquisition.picker import Aim, Picker
+
+    post = Normal(exp=(np.zeros(40), np.zeros(40)))
+    here = Candidates.read(pool(20), ("x",), ["exp"])
+    there = Candidates.read(pool(40).tail(20), ("x",), ["exp"])
+    picker = Picker(post, here, here, Aim((Maximize("exp"),), kind="observation"), 0)
+    picker.extend(there)
+    noise = picker.plain[:, :, 0]
+    for k in range(20):
+        assert abs(np.corrcoef(noise[:, k], noise[:, 20 + k])[0, 1]) < 0.2
