@@ -30,7 +30,7 @@ import pandas as pd
 
 from claude_pymc.acquisition.objectives import Maximize
 from claude_pymc.acquisition.spaces import mesh
-from claude_pymc.campaign.figure4_pictures import curves, histogram
+from claude_pymc.campaign.figure4_pictures import MAXIMUM, curves, histogram, mean_curve
 from claude_pymc.campaign.next_batch import Plan
 from claude_pymc.campaign.simulate import Chooser, Oracle, by_plan, repeats, simulate_campaign
 from claude_pymc.joint.spec import JointGaussian
@@ -168,10 +168,28 @@ def run(
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """Mean, its standard error, median and maximum of the samples of E until the maximum."""
-    groups = frame.groupby(["noise", "rule", "xi"], sort=False)["samples_to_maximum"]
-    found = groups.agg(["count", "mean", "sem", "median", "max"])
-    found["not_found"] = frame.groupby(["noise", "rule", "xi"], sort=False)["found"].agg(
-        lambda f: int((~f).sum())
-    )
-    return found.rename(columns={"count": "repeats", "sem": "se"}).reset_index()
+    """Summarise the samples of E until the maximum, by noise, rule and xi.
+
+    Columns repeats, mean and its standard error se, median, max, not_found, and arrives: the number
+    of samples at which the mean of the best values is within 1 % of the maximum.
+    """
+    rows = []
+    for (noise, rule, xi), part in frame.groupby(["noise", "rule", "xi"], sort=False):
+        samples = part["samples_to_maximum"]
+        mean, _, _ = mean_curve(part["best"], int(samples.max()))
+        near = np.flatnonzero(mean >= 0.99 * MAXIMUM)
+        rows.append(
+            {
+                "noise": noise,
+                "rule": rule,
+                "xi": xi,
+                "repeats": len(part),
+                "mean": samples.mean(),
+                "se": samples.sem(),
+                "median": samples.median(),
+                "max": samples.max(),
+                "not_found": int((~part["found"]).sum()),
+                "arrives": near[0] + 1 if len(near) else np.nan,
+            }
+        )
+    return pd.DataFrame(rows)
