@@ -12,7 +12,7 @@ from claude_pymc.acquisition.objectives import Maximize, Minimize, Reach, Within
 from claude_pymc.acquisition.spaces import Box, mesh
 from claude_pymc.campaign.ledger import Ledger
 from claude_pymc.campaign.loop import Campaign
-from claude_pymc.errors import CampaignError, ClaudeError
+from claude_pymc.errors import CampaignError, ClaudeError, Notice
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.study import Study
 from claude_pymc.tables.design import Design
@@ -237,3 +237,39 @@ def test_numbers_of_proposals_are_whole(campaign, number):
     with pytest.raises(CampaignError, match="numbers of proposals"):
         campaign.tell(frame(proposal=[number], value=[1.0]))
     assert campaign.tell(frame(proposal=["1.0"], value=[1.0])).accepted == 1
+
+
+def test_values_that_look_mistyped_are_doubted(campaign):
+    campaign.tell(frame(x=POOL["x"], sim=np.sin(POOL["x"]), exp=np.cos(POOL["x"])).iloc[::2])
+    asked = campaign.ask({"exp": 1})
+    with pytest.warns(Notice, match=r"exp = 22.1 where .* was predicted: if it was mistyped"):
+        campaign.tell(asked.assign(value=[22.1]))
+    with pytest.warns(Notice, match="candidates have 0 to 1"):
+        campaign.tell(frame(x=[5.0], exp=[0.5]))
+
+
+def test_a_refusal_names_the_observation_to_correct(campaign):
+    asked = campaign.ask({"exp": 2}).assign(value=[1.0, 2.0])
+    campaign.tell(asked)
+    with pytest.raises(CampaignError, match=r"correct\(2, value\)"):
+        campaign.tell(asked.assign(value=[1.0, 2.5]))
+
+
+@pytest.mark.parametrize("aim", [[UP], (UP, Minimize("sim")), "maximize", 3])
+def test_a_campaign_has_one_aim(tmp_path, campaign, aim):
+    with pytest.raises(CampaignError, match="has one aim"):
+        Campaign.open(tmp_path / "b.db", SPEC, POOL, aim)
+    with pytest.raises(CampaignError, match="the objective with which"):
+        Campaign.open(campaign.ledger.path, objective=aim)
+
+
+@pytest.mark.parametrize("number", ["a", 1.0, None, [1, "b"]])
+def test_numbers_of_entries_are_numbers(campaign, number):
+    for call in (campaign.withdraw, campaign.start, lambda n: campaign.correct(n, 1.0)):
+        with pytest.raises(CampaignError, match="numbers of proposals or observations"):
+            call(number)
+
+
+def test_pictures_and_files_as_methods(campaign, tmp_path):
+    assert "nothing was measured" in campaign.plot().axes[0].get_title(loc="left")
+    assert "rows.csv" in campaign.export(tmp_path / "out")

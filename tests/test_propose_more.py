@@ -220,7 +220,12 @@ def test_what_is_far_from_every_draw_does_not_matter_to_ties():
         ({"costs": {"exp": 1.0}, "budget": 3.0, "wants": {"exp": 1}}, "without wants"),
         ({"costs": {"exp": 0.0}, "budget": 3.0}, "positive cost"),
         ({"costs": {"expp": 1.0}, "budget": 3.0}, "'expp'"),
-        ({"candidates": Box(z=(0.0, 1.0))}, "'x' is missing"),
+        ({"candidates": Box(z=(0.0, 1.0))}, "knows nothing of a descriptor"),
+        ({"candidates": Box(x=(0.0, 1.0), z=(0.0, 1.0))}, "knows nothing of a descriptor"),
+        ({"seed": -1}, "seed"),
+        ({"seed": "a"}, "seed"),
+        ({"costs": [30, 1], "budget": 3.0}, "a mapping"),
+        ({"costs": {"exp": 1.0}, "budget": "60"}, "'60'"),
     ],
 )
 def test_errors(post, options, word):
@@ -254,3 +259,21 @@ def test_a_copy_of_a_picker_leaves_it_alone(post):
     for was, is_now in zip(before, (one.draws, one.best, one.taken["exp"]), strict=True):
         np.testing.assert_array_equal(was, is_now)
     assert not one.conditions and not one.reached
+
+
+def test_a_constraint_without_brackets(post):
+    one = propose(post, POOL, UP, constraints=Within("sim", high=0.0))
+    pd.testing.assert_frame_equal(
+        one, propose(post, POOL, UP, constraints=[Within("sim", high=0.0)])
+    )
+
+
+def test_a_budget_in_a_box_stays_small(post, monkeypatch):
+    seen = []
+    extend = picker.Picker.extend
+    monkeypatch.setattr(
+        picker.Picker, "extend", lambda self, pool: (extend(self, pool), seen.append(self))[0]
+    )
+    found = propose(post, Box(x=(0.0, 1.0)), UP, costs={"exp": 30.0, "sim": 1.0}, budget=60.0)
+    assert len(found) > 1
+    assert all(len(one.pool.frame) < 2 * proposing.MOST_POINTS for one in seen)

@@ -89,7 +89,9 @@ class Picker:
 
     def extend(self, pool: Candidates) -> None:
         """Add candidates, with draws conditioned like the others'."""
-        plain, means, noise = self._predict(pool)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Notice)  # said of the first points
+            plain, means, noise = self._predict(pool)
         draws = self._to_learn(plain, means)
         for measured, spread in self.conditions:
             draws = condition_on(draws, measured, spread)

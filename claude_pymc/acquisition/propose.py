@@ -28,6 +28,7 @@ from claude_pymc.protocols import Predictive
 
 __all__ = ["RULES", "WORDS", "allowed", "costs_of", "propose", "rules_of"]
 
+MOST_POINTS = 4096  # of a space, beyond which it is not searched anew for each point of a batch
 SPREAD, NEAR, STARTS, ZOOMS = 1024, 16, 6, 7  # points of a space: at first, then around the best
 
 
@@ -113,6 +114,19 @@ def propose(
     ... # doctest: +SKIP
     """
     targets = list(post.targets)
+    space = candidates if isinstance(candidates, Box | Simplex) else None
+    if space and set(space.descriptors) - set(post.descriptors):
+        raise CandidateError(
+            f"a space of the descriptors {list(post.descriptors)}",
+            f"{list(space.descriptors)}",
+            "the model knows nothing of a descriptor",
+            "leave it out",
+        )
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise CandidateError(
+            "a seed that is a whole number, at least 0", f"{seed!r}", "a typing error", "seed=0"
+        )
+    constraints = constraints if isinstance(constraints, list | tuple) else (constraints,)
     aim = read_aim(objective, constraints, targets, incumbent, replicate, kind)
     paid = costs_of(costs, budget, wants, targets)
     if paid is not None and len(aim.objectives) > 1:
@@ -125,7 +139,6 @@ def propose(
     if wants is None:
         wants = {one.target: 1 for one in aim.objectives} if paid is None else {}
     rules = rules_of(targets, aim, wants, rules, paid is not None)
-    space = candidates if isinstance(candidates, Box | Simplex) else None
     source = space.sample(SPREAD, seed) if space else candidates
     pool = Candidates.read(source, post.descriptors, targets)
     past = pool
@@ -135,8 +148,7 @@ def propose(
     if len(pool.frame) > LARGE:
         some = shortlist(post, pool, past, aim, seed, progress)
         pool, position = pool.part(some), position[some]
-    more = sum(wants.values()) * ZOOMS * STARTS * NEAR if space else 0
-    post = thinned(post, len(pool.frame) + more)
+    post = thinned(post, MOST_POINTS if space else len(pool.frame))
     picker = Picker(post, pool, past, aim, seed)
     for target, frame in (pending or {}).items():
         known_target(target, targets, "pending")
@@ -157,7 +169,7 @@ def propose(
         if target in together[1:]:
             continue
         for rank in range(1, wants[target] + 1):
-            if space is not None:
+            if space is not None and len(picker.pool.frame) < MOST_POINTS:
                 _zoom(picker, space, target, rules[target], constraints, rank)
             picked = picker.pick(target, rules[target])
             if picked is None:
@@ -282,6 +294,13 @@ def costs_of(
     """Costs, where a budget is to be spent."""
     if costs is None and budget is None:
         return None
+    if costs is not None and not isinstance(costs, Mapping):
+        raise CandidateError(
+            "costs as a mapping of target to number",
+            f"{costs!r}",
+            "numbers without their targets",
+            "for example costs={'exp': 30, 'sim': 1}",
+        )
     costs = dict(costs or {})
     for target, cost in costs.items():
         known_target(target, targets, "costs")
@@ -295,7 +314,8 @@ def costs_of(
             )
     if budget is None:
         return None
-    if wants is not None or not costs or not budget >= min(costs.values()):
+    number = isinstance(budget, int | float | np.number) and not isinstance(budget, bool)
+    if wants is not None or not costs or not number or not budget >= min(costs.values()):
         raise CandidateError(
             "a budget with costs and without wants, that pays for one measurement",
             f"budget={budget!r}, costs={costs}, wants={wants}",

@@ -65,15 +65,17 @@ RESERVED = set(
 def meta_of(given: Given) -> tuple[dict[str, Any], pd.DataFrame | None, pd.DataFrame | None]:
     """Return what is kept: settings, candidates, and values that the candidates carry."""
     descriptors, targets = _names(given)
-    if given.objective is None or given.objective.target not in targets:
+    if getattr(given.objective, "target", None) not in targets:
         raise CampaignError(
             f"an objective for one of {list(targets)}",
             f"{given.objective!r}",
-            "a new campaign needs to know what is wanted",
+            "a campaign has one aim: a name alone does not say whether more is better, and several "
+            "are for cp.propose",
             f"for example objective=cp.Maximize({targets[-1]!r})",
         )
     settings = {**DEFAULTS, **given.settings}
     _check(settings, given, descriptors, targets)
+    assert given.objective is not None
     space = given.candidates if isinstance(given.candidates, Box | Simplex) else None
     functions = [c for c in given.constraints if not isinstance(c, Within)]
     pool = known = None
@@ -122,6 +124,19 @@ def plan_of(said: Mapping[str, Any], constraints: Sequence[Any]) -> Plan:
     )
 
 
+def numbers_of(numbers: Any) -> list[int]:
+    """Numbers of entries of a ledger, from one or several."""
+    found = np.atleast_1d(np.asarray(numbers, dtype=object)).ravel()
+    if any(isinstance(n, bool) or not isinstance(n, int | np.integer) for n in found):
+        raise CampaignError(
+            "numbers of proposals or observations",
+            f"{numbers!r}",
+            "a label or a point in place of the number",
+            "look at the column 'proposal' of what ask() returned, or at campaign.observations",
+        )
+    return [int(n) for n in found]
+
+
 def wants_of(plan: Plan, wants: Any) -> dict[str, int]:
     """Numbers of proposals, if they make sense."""
     targets = list(plan.targets)
@@ -136,7 +151,10 @@ def refuse_mismatch(ledger: Ledger, given: Given) -> None:
     differs = []
     if given.spec is not None and given.spec.to_json() != said["spec"]:
         differs.append("the specification")
-    if given.objective is not None and objective_to_dict(given.objective) != said["objective"]:
+    aim = given.objective
+    if aim is not None and (
+        not hasattr(aim, "target") or objective_to_dict(aim) != said["objective"]
+    ):
         differs.append("the objective")
     if given.targets is not None and list(given.targets) != said["targets"]:
         differs.append("the targets")

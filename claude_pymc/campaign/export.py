@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -18,11 +18,8 @@ from claude_pymc.campaign.ledger import CURRENT, FAILED
 from claude_pymc.errors import CampaignError
 from claude_pymc.review.plots import BLUE, GREY, ORANGE, STYLE, axis_label
 
-if TYPE_CHECKING:
-    from claude_pymc.campaign.loop import Campaign
 
-
-def best_so_far(campaign: Campaign) -> pd.DataFrame:
+def best_so_far(campaign: Any) -> pd.DataFrame:
     """Measured values of the objective's target in the order in which they were told.
 
     A corrected value keeps its place. Columns id, label, value, proposed, utility, best (the best
@@ -38,7 +35,7 @@ def best_so_far(campaign: Campaign) -> pd.DataFrame:
     return found
 
 
-def plot_progress(campaign: Campaign) -> Figure:
+def plot_progress(campaign: Any) -> Figure:
     """Draw each measured value of the objective's target, and the best so far.
 
     Parameters
@@ -83,7 +80,7 @@ def plot_progress(campaign: Campaign) -> Figure:
     return figure
 
 
-def export(campaign: Campaign, folder: str | Path) -> list[str]:
+def export(campaign: Any, folder: str | Path) -> list[str]:
     """Write rows, proposals, history, models, candidates, settings and the picture into a folder.
 
     Raises

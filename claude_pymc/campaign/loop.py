@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from claude_pymc.acquisition.objectives import Objective
 from claude_pymc.acquisition.spaces import space_from_dict
@@ -21,6 +22,7 @@ from claude_pymc.campaign.entries import (
     results_of,
     table_of,
 )
+from claude_pymc.campaign.export import export, plot_progress
 from claude_pymc.campaign.ledger import (
     FAILED,
     OPEN,
@@ -31,7 +33,7 @@ from claude_pymc.campaign.ledger import (
     Writer,
 )
 from claude_pymc.campaign.next_batch import Points, posterior_of
-from claude_pymc.campaign.taking import Told, move_all, replace_value, take_up
+from claude_pymc.campaign.taking import Told, doubts, move_all, replace_value, take_up
 from claude_pymc.errors import CampaignError, Notice, PosteriorWarning
 from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.joint.progress import shown
@@ -143,7 +145,7 @@ class Campaign:
             candidates,
             objective,
             targets if targets is None or isinstance(targets, str) else tuple(targets),
-            tuple(constraints),
+            tuple(constraints if isinstance(constraints, list | tuple) else [constraints]),
             getattr(rows if rows is not None else candidates, "units", {}),
             {name: value for name, value in settings.items() if value is not None},
         )
@@ -249,6 +251,8 @@ class Campaign:
         """
         with self.ledger.writing() as writer:
             told = self._take_up(writer, frame, replicate)
+        for text in doubts(self.said, told.points):
+            warnings.warn(text, Notice, stacklevel=2)
         unfinished = getattr(getattr(frame, "value", None), "dtype", None) == np.float64
         if told.failed and unfinished:  # None beside numbers becomes NaN
             text = f"{told.failed} results are kept as failed (NaN); None says: not there yet"
@@ -271,8 +275,9 @@ class Campaign:
         int
             Number of the new observation.
         """
+        (number,) = begin.numbers_of(observation)
         with self.ledger.writing() as writer:
-            made = replace_value(writer, int(observation), value, reason)
+            made = replace_value(writer, number, value, reason)
             self._refuse_rows(writer)
         return made
 
@@ -305,6 +310,14 @@ class Campaign:
     def posterior(self) -> JointPosterior:
         """Fit what counts now."""
         return self._fit(self.table)[0]
+
+    def plot(self) -> Figure:
+        """Draw each measured value of the objective's target, and the best so far."""
+        return plot_progress(self)
+
+    def export(self, folder: str | Path) -> list[str]:
+        """Write everything as CSV files into a new folder, and the names of the files."""
+        return export(self, folder)
 
     def history(self) -> pd.DataFrame:
         """Everything that happened: when, what, and details."""
@@ -374,4 +387,4 @@ class Campaign:
 
     def _move(self, proposals: Sequence[int] | int, state: str, before: list[str]) -> None:
         with self.ledger.writing() as writer:
-            move_all(writer, [int(n) for n in np.atleast_1d(proposals)], state, before)
+            move_all(writer, begin.numbers_of(proposals), state, before)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,20 @@ import pandas as pd
 from claude_pymc.campaign.entries import Result, keys_at, number_of
 from claude_pymc.campaign.ledger import CURRENT, DONE, FAILED, REPLACED, Writer, now
 from claude_pymc.errors import CampaignError
+
+FAR = 6.0  # sds of the values so far, and of the prediction, from which a value is doubted
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A value that was accepted, with what was predicted there."""
+
+    target: str
+    x: dict[str, Any]
+    value: float
+    mean: float
+    std: float
+    spread: float
 
 
 @dataclass(frozen=True)
@@ -30,6 +44,7 @@ class Told:
     repeated: int
     failed: int
     external: int
+    points: tuple[Doubt, ...] = ()
 
     def __str__(self) -> str:
         """Return one line."""
@@ -46,15 +61,21 @@ def take_up(
     """Write results into the ledger, or refuse them all."""
     current = writer.current
     keys = keys_at(current, descriptors)
-    values: dict[tuple[bytes, str], list[tuple[float, bool]]] = {}
-    for key, target, value, number in zip(
-        keys, current["target"], current["value"], current["proposal"], strict=True
-    ):
-        values.setdefault((key, target), []).append((value, not pd.isna(number)))
+    values: dict[tuple[bytes, str], list[tuple[float, int | None]]] = {}
+    for key, row in zip(keys, current.itertuples(), strict=True):
+        known = None if pd.isna(row.proposal) else int(row.id)
+        values.setdefault((key, row.target), []).append((row.value, known))
     proposed = current[current["proposal"].notna()]
-    of_proposal = dict(zip(proposed["proposal"].astype(int), proposed["value"], strict=True))
+    columns = (proposed["value"], proposed["id"])
+    of_proposal = dict(
+        zip(proposed["proposal"].astype(int), zip(*columns, strict=True), strict=True)
+    )
     states = dict(zip(writer.proposals["id"], writer.proposals["state"], strict=True))
     told = {"accepted": 0, "repeated": 0, "failed": 0, "external": 0}
+    points: list[Doubt] = []
+    asked = writer.proposals.astype({"mean": float, "std": float}).set_index("id")
+    predicted = {int(n): (row["mean"], row["std"]) for n, row in asked.iterrows()}
+    spreads = current.groupby("target")["value"].std().to_dict()
     frame = pd.DataFrame({"x": [json.dumps(r.x) for r in results]})
     old = writer.observations[writer.observations["state"] == REPLACED]
     replaced = list(zip(keys_at(old, descriptors), old["target"], old["value"], strict=True))
@@ -65,7 +86,8 @@ def take_up(
             told["repeated"] += 1
             continue
         if n is not None and states[n] == DONE:
-            _refuse_other(result, of_proposal[n], f"proposal {n}")
+            value, observation = of_proposal[n]
+            _refuse_other(result, value, observation, f"proposal {n}")
             told["repeated"] += 1
             continue
         if n is not None and states[n] == FAILED and result.value is None:
@@ -75,10 +97,11 @@ def take_up(
         if any(_equal(result.value, value) for value, _ in before):
             told["repeated"] += 1
             continue
-        if any(proposed for _, proposed in before):
-            _refuse_other(result, before[-1][0], f"{result.target!r} at {result.x}")
+        if before and before[-1][1] is not None:
+            value, observation = before[-1]
+            _refuse_other(result, value, observation, f"{result.target!r} at {result.x}")
         failed = result.value is None
-        writer.add(
+        made = writer.add(
             "observations",
             proposal=n,
             target=result.target,
@@ -94,11 +117,31 @@ def take_up(
         if failed:
             told["failed"] += 1
             continue
-        values.setdefault(at, []).append((result.value or 0.0, n is not None))
+        values.setdefault(at, []).append((result.value or 0.0, None if n is None else made))
         told["accepted"] += 1
         told["external"] += n is None
+        mean, std = predicted.get(n or 0, (math.nan, math.nan))
+        spread = spreads.get(result.target, math.nan)
+        points.append(Doubt(result.target, result.x, float(result.value or 0.0), mean, std, spread))
     writer.note("told", **told)
-    return Told(**told)
+    return Told(**told, points=tuple(points))
+
+
+def doubts(said: Mapping[str, Any], points: Sequence[Doubt]) -> list[str]:
+    """Say which values or points look mistyped: far from what was predicted, or out of range."""
+    found = []
+    for p in points:
+        for name, (low, high) in said["bounds"].items():
+            x = p.x.get(name)
+            if x is not None and not low - 1e-9 <= x <= high + 1e-9:
+                found.append(f"{p.target} at {name} = {x:g}: candidates have {low:g} to {high:g}")
+        off = FAR * math.hypot(p.std, p.spread)
+        if p.spread > 0 and abs(p.value - p.mean) > off:
+            found.append(
+                f"{p.target} = {p.value:g} where {p.mean:.4g} was predicted: if it was mistyped, "
+                "correct it"
+            )
+    return found
 
 
 def replace_value(writer: Writer, observation: int, value: Any, reason: str) -> int:
@@ -115,7 +158,8 @@ def replace_value(writer: Writer, observation: int, value: Any, reason: str) -> 
             "the number of an observation that counts",
             f"{observation!r}",
             "it was replaced before, it failed, or it belongs to another campaign",
-            "look at campaign.observations; a failed one is told again, with its value",
+            "look at campaign.observations, or at observations.csv of an export; a failed one is "
+            "told again, with its value",
         )
     old = rows.loc[observation]
     proposal = None if pd.isna(old["proposal"]) else int(old["proposal"])
@@ -156,7 +200,7 @@ def move_all(writer: Writer, numbers: list[int], state: str, before: list[str]) 
                 f"proposals that are {' or '.join(before)}, to be {state}",
                 f"proposal {number}, which is {now_state}",
                 "a number of another batch, or its result was told",
-                "look at campaign.proposals",
+                "look at campaign.proposals, or at `claude-pymc campaign status`",
             )
         writer.move(number, state)
     writer.note(state, proposals=numbers)
@@ -166,12 +210,13 @@ def _equal(one: float | None, other: float) -> bool:
     return one is not None and math.isclose(one, other, rel_tol=1e-9, abs_tol=0.0)
 
 
-def _refuse_other(result: Result, before: float, what: str) -> None:
+def _refuse_other(result: Result, before: float, observation: int | None, what: str) -> None:
     """Refuse a second, other value."""
     if not _equal(result.value, before):
         raise CampaignError(
             f"the value that was told before for {what}, {before!r}",
             "a failure" if result.value is None else f"{result.value!r}",
             "a mistyped value, or a second measurement",
-            "use correct(observation, value), or tell(..., replicate=True) with its descriptors",
+            f"correct observation {observation} (correct({observation}, value), or `claude-pymc "
+            f"campaign correct LEDGER {observation} VALUE`); or tell it with replicate=True",
         )

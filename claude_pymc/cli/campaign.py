@@ -25,7 +25,7 @@ LEDGER = click.argument("ledger", metavar="LEDGER", type=click.Path(path_type=Pa
 
 @click.group()
 def campaign() -> None:
-    r"""Search over weeks: ask what to measure, tell what came back; all kept in one file.
+    """Search over weeks: ask what to measure, tell what came back; all kept in one file.
 
     \b
     claude-pymc campaign new LEDGER --study STUDY.toml --data DATA.csv
@@ -33,7 +33,7 @@ def campaign() -> None:
     ... fill in the column "value" (empty: not there yet; "failed": never will be) ...
     claude-pymc campaign tell LEDGER next.csv
     claude-pymc campaign status LEDGER --picture progress.png
-    """
+    """  # noqa: D301
 
 
 @campaign.command()
@@ -167,10 +167,17 @@ def history(ledger: Path) -> None:
 def correct(ledger: Path, observation: int, value: str, reason: str) -> None:
     """Replace a mistyped VALUE ("failed": it failed); the old one stays in the history.
 
-    OBSERVATION is its number, as `campaign export` writes it.
+    OBSERVATION is its number, as `campaign export` and a refused `tell` name it.
     """
-    number = _open(ledger).correct(observation, value, reason)  # type: ignore[arg-type]
-    click.echo(f"Observation {observation} is replaced by observation {number}.")
+    opened = _open(ledger)
+    number = opened.correct(observation, value, reason)  # type: ignore[arg-type]
+    seen = opened.observations.set_index("id")
+    old, new = seen.loc[observation], seen.loc[number]
+    point = old["label"] or ", ".join(f"{d} = {old[d]:.6g}" if isinstance(old[d], float) else
+                                      f"{d} = {old[d]}" for d in opened.descriptors)  # fmt: skip
+    told = "failed" if new["state"] == "failed" else f"{new['value']:.6g}"
+    click.echo(f"{old['target']} at {point}: {old['value']:.6g} is replaced by {told}.")
+    click.echo(f"Observation {observation} stays in the history; the new one is {number}.")
 
 
 @campaign.command()
