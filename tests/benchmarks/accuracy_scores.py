@@ -83,7 +83,7 @@ def versus(table: pd.DataFrame) -> pd.DataFrame:
     rmse, lpd = paired(table, "rmse"), paired(table, "lpd")
     rows = []
     for case, task in dict.fromkeys((case, task) for case, task, _ in rmse.index):
-        one, other = rmse.loc[(case, task)], lpd.loc[(case, task)]
+        one, other = (t.xs(task, level=1).xs(case, level=0) for t in (rmse, lpd))
         best, likely = (one["ours"] / one["theirs"]).idxmax(), other["behind"].idxmin()
         one, other = one.loc[best], other.loc[likely]
         rows.append(
