@@ -53,8 +53,8 @@ class Campaign:
     Examples
     --------
     >>> import tempfile
-    >>> from claude_pymc.acquisition.objectives import Maximize
-    >>> box, path = Box(x=(0.0, 1.0)), Path(tempfile.mkdtemp()) / "study.db"
+    >>> from claude_pymc import Box, Maximize
+    >>> path, box = Path(tempfile.mkdtemp()) / "study.db", Box(x=(0.0, 1.0))
     >>> campaign = Campaign.open(path, None, box, Maximize("exp"), targets=["sim", "exp"])
     >>> asked = campaign.ask({"exp": 1, "sim": 3})
     >>> print(campaign.tell(asked.assign(value=[2.0, 1.9, 1.5, 1.8])))
