@@ -4,6 +4,8 @@ import pandas as pd
 import pytest
 from fakes import call as run_command
 
+from claude_pymc.datasets import shipped
+
 STUDY = """
 title = "A line"
 
@@ -30,6 +32,10 @@ sim = 2
 [candidates]
 x = [0.0, 1.0, 21]
 """
+
+
+def shipped_path(name):
+    return str(shipped("models", name, ".toml"))
 
 
 @pytest.fixture
@@ -124,3 +130,13 @@ def test_errors(folder, words, part):
     code, out = call(*words)
     assert code == 2 and part in out
     assert (sorted(p.name for p in folder.iterdir()), (folder / "a.db").read_bytes()) == before
+
+
+def test_rows_that_name_their_formula(folder):
+    assert call("new", "f.db", "--study", shipped_path("binary_bandgap_formula"))[0] == 0
+    (folder / "told.csv").write_text("formula,y_exp\nUO3,2.1\n")
+    code, out = call("tell", "f.db", "told.csv")
+    assert code == 2 and "is missing" in out
+    study = shipped_path("binary_bandgap_formula")
+    code, out = call("tell", "f.db", "told.csv", "--study", study)
+    assert code == 0 and "1 accepted" in out

@@ -115,15 +115,21 @@ def ask(ledger: Path, want: tuple[str, ...], out: Path | None, overwrite: bool) 
 @LEDGER
 @click.argument("results", metavar="RESULTS.csv", type=CSV)
 @click.option("--replicate", is_flag=True, help="Values at points that have one are new ones.")
-def tell(ledger: Path, results: Path, replicate: bool) -> None:
+@click.option("--study", "path", type=CSV, help="Study file, where rows name their formula.")
+def tell(ledger: Path, results: Path, replicate: bool, path: Path | None) -> None:
     """Take up results: columns proposal and value, or descriptors and targets.
 
     A table that is told twice changes nothing the second time.
     """
+    from claude_pymc.study import Study
     from claude_pymc.tables.reading import read_cells
 
-    opened = _open(ledger)
-    told = opened.tell(read_cells(results), replicate=replicate)
+    with notices():
+        opened = _open(ledger)
+        cells = read_cells(results)
+        if path is not None:
+            cells, _ = Study.from_toml(path).described(cells, results.name)
+        told = opened.tell(cells, replicate=replicate)
     click.echo(f"{told}")
     _print_status(opened)
 

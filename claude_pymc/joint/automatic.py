@@ -27,6 +27,7 @@ from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.joint.primary import PrimaryPosterior
 from claude_pymc.joint.priors import ShrinkagePrior
 from claude_pymc.joint.progress import shown
+from claude_pymc.joint.settings import refuse_seed
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.joint.stages import Explored, Given, Mode
 from claude_pymc.tables.categories import Category, numbers_first
@@ -128,6 +129,7 @@ def fit(
     True
     """
     _refuse(table, transforms, draws, chains)
+    refuse_seed(seed)
     seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
     scaling: dict[str, Any] = {"transforms": transforms, "quantities": quantities, "bounds": bounds}
     rows = table.rows(np.isfinite(table.y).any(axis=1))

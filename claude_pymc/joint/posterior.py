@@ -25,6 +25,7 @@ from claude_pymc.joint.asked import column_of, descriptors_of, known_of, noise_o
 from claude_pymc.joint.gaussian import covariance_root, derived
 from claude_pymc.joint.patternwise import Piece, conditional, noise_variance
 from claude_pymc.joint.prediction import Prediction
+from claude_pymc.joint.settings import refuse_seed
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.joint.stepwise import log_density_draws, predict_draws, refuse_backwards
 from claude_pymc.notation import (
@@ -221,6 +222,7 @@ class JointPosterior:
             raise CandidateError(
                 "kind 'mean' or 'observation'", f"{kind!r}", "a typing error", "choose one"
             )
+        refuse_seed(seed)
         x, labels = descriptors_of(frame, self.descriptors)
         known = known_of(given, len(x), self.spec.design)
         able = usable(self.spec, x, known)

@@ -14,6 +14,7 @@ from claude_pymc.joint.convergence import convergence
 from claude_pymc.joint.exact import MOST_DIMS, dims_of, draw_exact
 from claude_pymc.joint.inputs import data_of
 from claude_pymc.joint.propriety import refuse_improper
+from claude_pymc.joint.settings import refuse_seed
 from claude_pymc.joint.spec import JointGaussian, refuse_chosen
 from claude_pymc.tables.statistics import PatternStats, notice_unmeasured
 
@@ -140,6 +141,7 @@ class Sampler:
                 )
         data_of(self.spec, stats)
         refuse_improper(self.spec, stats)
+        refuse_seed(seed)
         if seed is None:
             seed = int(np.random.SeedSequence().generate_state(1)[0])
         settings: dict[str, Any] = {"draws": draws, "chains": chains, "seed": seed}
