@@ -32,7 +32,7 @@ WIDE = 0.2  # share of the draws that comes from a distribution as wide as the p
 ROUNDS = (500, 500, 1000, 2000)  # draws of each round of adaptation
 MOST_COMPONENTS, BEST_STARTS = 6, 12
 # Adaptation hardly gets beyond the one share of effective draws, and should reach the other.
-GOOD, POOR = 0.7, 0.2
+GOOD, POOR = 0.7, 0.1
 WALKERS, STEPS, KEPT, COMPONENTS = 300, 150, 6, 8
 LONG, STRIDE, PIECES = 0.9, 1.0, 3  # sds of a mode: long, and between pieces to either side
 FAR = 15.0  # modes that are lower than the highest by this are left out
@@ -164,6 +164,7 @@ def importance_sample(
     best, kept = 0.0, mixture
     for number, size in enumerate(ROUNDS, 1):
         stage(f"round {number} of adaptation, {size} draws")
+        tried = mixture
         found = _weigh(counting, mixture, size, rng)
         if found.share > best:
             best, kept = found.share, mixture
@@ -173,6 +174,8 @@ def importance_sample(
         if len(mixture.shares) < MOST_COMPONENTS:
             mixture = mixture.extended(found.points, found.weights)
         mixture = mixture.fitted(found.points, found.weights)
+        if kept is not tried:  # a fit to few effective draws may be worse than what there was
+            mixture = kept.joined(mixture, 0.5)
     for further in range(3):
         if density.exploring and (further or best < POOR):
             walkers = (1 + (further == 2)) * WALKERS
