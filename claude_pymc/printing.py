@@ -109,9 +109,9 @@ def print_predictions(
         [*head, *(f"{t}{unit_of(t, units)}" for t in others), *_HEADS[kind]],
         [
             [
-                *(_text(row[c]) for c in (*head, *others)),
-                _text(row[f"{target}_mean"]),
-                f"{_text(row[f'{target}_lower90'])} to {_text(row[f'{target}_upper90'])}",
+                *(text(row[c]) for c in (*head, *others)),
+                text(row[f"{target}_mean"]),
+                f"{text(row[f'{target}_lower90'])} to {text(row[f'{target}_upper90'])}",
             ]
             for _, row in shown.iterrows()
         ],
@@ -134,10 +134,10 @@ def print_proposals(frame: Any, units: dict[str, str]) -> None:
     at = ["proposal"] * ("proposal" in frame) + at
     rows = []
     for _, row in frame.iterrows():
-        interval = f"{_text(row['lower90'])} to {_text(row['upper90'])}"
-        point = [_text(row[c]) for c in at]
+        interval = f"{text(row['lower90'])} to {text(row['upper90'])}"
+        point = [text(row[c]) for c in at]
         source = f"{row['target']}{unit_of(row['target'], units)}"
-        rows.append([source, *point, _text(row["mean"]), interval, WORDS[row["rule"]]])
+        rows.append([source, *point, text(row["mean"]), interval, WORDS[row["rule"]]])
     _table("Proposed next", ["measure", *at, *_HEADS["mean"], "why"], rows)
     if "objective" in frame.attrs:
         target = frame.attrs["objective"].split()[1]
@@ -155,14 +155,15 @@ def print_open(frame: Any, descriptors: list[str], units: dict[str, str]) -> Non
     rows = []
     for _, row in frame.head(40).iterrows():
         source = f"{row['target']}{unit_of(row['target'], units)}"
-        point = [_text(row[c]) for c in ("id", *at)]
+        point = [text(row[c]) for c in ("id", *at)]
         rows.append([source, *point, row["state"], row["made"][:10]])
     _table("Waiting for a result", ["measure", "proposal", *at, "state", "since"], rows)
     if len(frame) > len(rows):
         click.echo(f"... and {len(frame) - len(rows)} more")
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """Return a cell of a table: four digits, and a dash for what is not there."""
     if isinstance(value, float):
         return "-" if value != value else f"{value:.4g}"
     return str(value)

@@ -73,7 +73,7 @@ def test_a_campaign(folder):
     code, out = call("tell", "a.db", "next.csv")
     assert code == 0 and "1 accepted, 1 failed" in out
     assert "0 accepted, 2 known before" in call("tell", "a.db", "next.csv")[1]
-    assert "best measured 1.25, observation" in call("status", "a.db", "--picture", "p.png")[1]
+    assert "best measured 1.25 [eV], observation" in call("status", "a.db", "--picture", "p.png")[1]
     assert (folder / "p.png").read_bytes()[:4] == b"\x89PNG"
 
     (folder / "next.csv").write_text("\n".join([lines[0], lines[1] + "1.5"]))

@@ -43,7 +43,10 @@ SIDE, TERMS, FIRST = 31, 49, 5
 XIS = (1, 2, 3)
 DRAWS = 500  # M of the paper
 MOST = 120  # points of E after which a repeat gives up
-RULES = {"paper": "paper", "ours": {"exp": "maximum", "sim": "maximizers"}}
+RULES: dict[str, Mapping[str, str] | str] = {
+    "paper": "paper",
+    "ours": {"exp": "maximum", "sim": "maximizers"},
+}
 CORRECTIONS = {"exp": [[0, 0], [1, 0]]}
 BOUNDS = {"x1": (0.0, 1.0), "x2": (0.0, 1.0)}
 COLUMNS = ["rule", "xi", "noise", "repeat", "found", "samples_to_maximum", "s_samples_at_success"]
@@ -106,7 +109,7 @@ def one_repeat(job: Sequence[Any]) -> dict[str, Any]:
             oracle.targets,
             Maximize("exp"),
             wants={"exp": 1, "sim": xi},
-            rules=RULES[rule],  # type: ignore[arg-type]
+            rules=RULES[rule],
             draws=DRAWS,
         )
         choose = by_plan(plan, oracle, specify)

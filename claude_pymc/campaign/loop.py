@@ -259,15 +259,15 @@ class Campaign:
             warnings.warn(text, Notice, stacklevel=2)
         return told
 
-    def correct(self, observation: int, value: float | None, reason: str = "") -> int:
+    def correct(self, observation: int, value: float | str | None, reason: str = "") -> int:
         """Replace a mistyped value; the old one stays in the history.
 
         Parameters
         ----------
         observation : int
             Its number in :attr:`observations`.
-        value : float or None
-            None or NaN: the measurement failed after all.
+        value : float, str or None
+            None, NaN or "failed": the measurement failed after all.
         reason : str
 
         Returns

@@ -175,14 +175,16 @@ def correct(ledger: Path, observation: int, value: str, reason: str) -> None:
 
     OBSERVATION is its number, as `campaign export` and a refused `tell` name it.
     """
+    from claude_pymc import printing
+
     opened = _open(ledger)
-    number = opened.correct(observation, value, reason)  # type: ignore[arg-type]
+    number = opened.correct(observation, value, reason)
     seen = opened.observations.set_index("id")
     old, new = seen.loc[observation], seen.loc[number]
-    point = old["label"] or ", ".join(f"{d} = {old[d]:.6g}" if isinstance(old[d], float) else
-                                      f"{d} = {old[d]}" for d in opened.descriptors)  # fmt: skip
-    told = "failed" if new["state"] == "failed" else f"{new['value']:.6g}"
-    click.echo(f"{old['target']} at {point}: {old['value']:.6g} is replaced by {told}.")
+    point = old["label"] or ", ".join(f"{d} = {printing.text(old[d])}" for d in opened.descriptors)
+    unit = printing.unit_of(old["target"], opened.said["units"])
+    told = "failed" if new["state"] == "failed" else f"{new['value']:.6g}{unit}"
+    click.echo(f"{old['target']} at {point}: {old['value']:.6g}{unit} is replaced by {told}.")
     click.echo(f"Observation {observation} stays in the history; the new one is {number}.")
 
 
@@ -246,8 +248,9 @@ def _print_status(opened: Campaign) -> None:
     if len(found):
         best = found.loc[found["utility"].idxmax()]
         label = f" ({best['label']})" if best["label"] else ""
+        unit = printing.unit_of(opened.plan.objective.target, opened.said["units"])
         click.echo(
-            f"Aim: {opened.plan.objective.describe()}; best measured {best['value']:.5g}{label}, "
+            f"Aim: {opened.plan.objective.describe()}; best measured {best['value']:.5g}{unit}{label}, "
             f"observation {best['id']}"
         )
     waiting = opened.proposals
