@@ -124,3 +124,13 @@ def test_what_is_no_table_or_not_used_is_said(rows):
 
 def test_its_checks_are_read_as_those_of_any_draws(post):
     assert cp.diagnose(post).ok
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+def test_a_fit_whose_proposals_had_been_fitted_too_narrowly(seed):
+    """Volumes B, fold 5: with fits of fits alone k-hat was 1.9 and 1.8."""
+    from accuracy_cases import CASES, folds
+
+    x, sim, exp, _, _ = list(folds("elV", "B"))[4]
+    rows = cp.Table(CASES["elV"].names, ["sim", "exp"], x, np.column_stack([sim, exp]))
+    assert cp.diagnose(cp.fit(rows, seed=seed)).ok

@@ -179,6 +179,14 @@ def test_a_ledger_that_is_locked(campaign, path, monkeypatch):
         assert len(Ledger(path).read().proposals) == 4  # it can be read meanwhile
 
 
+def test_one_writes_at_a_time_from_what_it_has_read(campaign, monkeypatch):
+    monkeypatch.setattr("claude_pymc.campaign.ledger.WAIT", 0.1)
+    with campaign.ledger.writing():
+        with pytest.raises(CampaignError, match="another process"):
+            with campaign.ledger.writing():
+                pass
+
+
 def test_others_ask_while_proposals_are_made(campaign, monkeypatch):
     """What was proposed meanwhile is seen: the batch is made again, with it pending."""
     other = Campaign.open(campaign.ledger.path)

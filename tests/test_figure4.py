@@ -46,6 +46,8 @@ def test_a_run_goes_on_where_it_stood(tmp_path):
     done = []
     again = figure4.run(tmp_path, numbers, workers=1, each=lambda n, of: done.append((n, of)))
     assert done[0] == (2, 4) and done[-1] == (4, 4)
+    kept = (tmp_path / "figure4.jsonl").read_text().splitlines()
+    assert len([json.loads(line) for line in kept]) == 4  # nothing is left of the cut line
     assert (tmp_path / "figure4.csv").read_bytes() == written
     pd.testing.assert_frame_equal(again, frame)
     assert list(pd.read_csv(tmp_path / "figure4.csv")) == figure4.COLUMNS

@@ -94,6 +94,24 @@ def test_a_shortlist_keeps_the_constraints_and_replicates(monkeypatch):
     assert propose(post, pool(n), Maximize("exp"), **options)["candidate"][0] < 900
 
 
+def test_a_shortlist_is_not_filled_by_candidates_that_break_a_constraint(monkeypatch):
+    """Half of each draw is feasible among many; the one that improves where it is, is kept."""
+    n = 3000
+    mean, sim = np.full(n, 20.0), np.full(n, 9.0)
+    mean[1500], sim[1500] = 5.0, 0.0
+    spread = np.full(n, 0.1)
+    spread[1500] = 3.0  # its bound is not among the highest: feasible in less than half of them
+    post = Normal(
+        200, sim=(sim + (np.arange(n) == 1500) * 1.5, spread), exp=(mean, spread * 0 + 0.1)
+    )
+    monkeypatch.setattr(proposing, "LARGE", 1000)
+    monkeypatch.setattr(shortlist, "KEPT", 5)
+    monkeypatch.setattr(shortlist, "CHUNK", 500)
+    past = pd.DataFrame({"x": [0.0], "exp": [4.0], "sim": [0.0]})
+    options = {"observed": past, "constraints": [Within("sim", high=1.0)]}
+    assert propose(post, pool(n), Maximize("exp"), **options)["candidate"][0] == 1500
+
+
 def test_whether_an_improvement_is_likely_is_asked_before_the_batch():
     post = Normal(exp=([0.0, 5.0], [0.0, 1.0]))
     past = pd.DataFrame({"x": [0.0], "exp": [0.0]})

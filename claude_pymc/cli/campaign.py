@@ -250,8 +250,8 @@ def _print_status(opened: Campaign) -> None:
         label = f" ({best['label']})" if best["label"] else ""
         unit = printing.unit_of(opened.plan.objective.target, opened.said["units"])
         click.echo(
-            f"Aim: {opened.plan.objective.describe()}; best measured {best['value']:.5g}{unit}{label}, "
-            f"observation {best['id']}"
+            f"Aim: {opened.plan.objective.describe()}; best measured "
+            f"{best['value']:.5g}{unit}{label}, observation {best['id']}"
         )
     waiting = opened.proposals
     waiting = waiting[waiting["state"].isin(["open", "running"])]
