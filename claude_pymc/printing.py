@@ -42,7 +42,7 @@ def print_fit(result: Fit) -> None:
     study, post = result.study, result.post
     measured = ", ".join(f"{n} of {t}" for t, n in result.table.counts.items())
     click.echo(f"{study.title}: {len(result.table)} rows, {measured}\n")
-    click.echo(result.checks)
+    click.echo(_wrapped(result.checks.summary()))
     click.echo(f"\n{_wrapped(post.spec.describe())}\n")
     if result.validation is not None:
         cv = result.validation

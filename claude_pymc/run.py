@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from claude_pymc.acquisition.propose import propose
+from claude_pymc.acquisition.propose import WORDS, propose
 from claude_pymc.errors import CandidateError, StudyError
 from claude_pymc.joint.asked import known_of, lacks, refuse_lacking
 from claude_pymc.joint.crossvalidation import CrossValidation, cross_validate
@@ -27,16 +27,30 @@ from claude_pymc.joint.propriety import refuse_improper
 from claude_pymc.joint.sampling import Sampler
 from claude_pymc.review.diagnostics import Diagnostics, diagnose
 from claude_pymc.review.plots import plot_parameters, plot_predictions, plot_ranks
+from claude_pymc.review.report import Content, report
 from claude_pymc.study import Study
 from claude_pymc.tables.reading import read_cells
 from claude_pymc.tables.statistics import PatternStats, notice_unmeasured
 from claude_pymc.tables.table import Table
 
 Stage = Callable[[str], object]
-DRAWS, ROWS, STUDY = "draws.nc", "rows.csv", "study.toml"
+PROB = 0.9  # of the intervals of hidden rows
+DRAWS, ROWS, STUDY, REPORT = "draws.nc", "rows.csv", "study.toml", "report.html"
 TABLES = {"checks.csv", "predictions.csv", "proposals.csv", "validation.csv"}
 PICTURES = {"predictions.png", "parameters.png", "ranks.png"}
-WRITTEN = {DRAWS, ROWS, STUDY, "spec.json", "run.json"} | TABLES | PICTURES
+WRITTEN = {DRAWS, ROWS, STUDY, REPORT, "spec.json", "run.json"} | TABLES | PICTURES
+SCRIPT = '''"""Fits again what this folder holds; run it in the folder."""
+
+import claude_pymc as cp
+
+study = cp.Study.from_toml("{study}")
+table = study.table("{rows}")
+spec = study.spec(table)
+stats = cp.PatternStats.from_table(table, spec.design)
+assert stats.digest == "{digest}", "other rows, or another study"
+idata = cp.sample(spec, stats, draws={draws}, chains={chains}, seed={seed})
+print(cp.diagnose(idata, table))
+'''
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +109,9 @@ def fit(
     sampler = Sampler(spec)
     stage("sampling the posterior (up to a minute the first time, then compiled code is cached)")
     idata = sampler.draw(stats, draws=draws, seed=seed)
-    checks = diagnose(idata)
     post = JointPosterior(idata, spec)
+    stage("checking draws, model, prior and linkage")
+    checks = diagnose(post, table, candidates=study.pool(table) if study.candidates else None)
     validation = None
     target = study.targets[-1]
     if folds and table.counts[target] >= max(10, folds):
@@ -298,3 +313,49 @@ def load(folder: Path) -> tuple[Study, Table, JointPosterior]:
         )
     study = Study.from_toml(folder / STUDY)
     return study, study.table(folder / ROWS), JointPosterior.load(folder / DRAWS)
+
+
+def write_report(
+    folder: Path,
+    out: Path | None = None,
+    *,
+    overwrite: bool = False,
+    stage: Stage = lambda name: None,
+) -> tuple[Path, Diagnostics]:
+    """Write the page of a fit, by default into its folder; return where it is, and its checks."""
+    stage("reading the fit")
+    study, table, post = load(folder)
+    attrs, posterior = post.idata.attrs, post.idata["posterior"]
+    cv = None
+    if (folder / "validation.csv").is_file():
+        frame = pd.read_csv(folder / "validation.csv")
+        cv = CrossValidation(study.targets[-1], PROB, frame)
+    proposals = None
+    if (folder / "proposals.csv").is_file():
+        proposals = pd.read_csv(folder / "proposals.csv")
+        proposals = proposals.assign(why=[WORDS.get(rule, rule) for rule in proposals["rule"]])
+        proposals = proposals.drop(columns="rule")
+    predictions = pd.read_csv(folder / "predictions.csv")
+    target = study.targets[-1]
+    unmeasured = predictions[target].isna()
+    columns = [c for c in predictions.columns if not c.endswith("_std")]
+    script = SCRIPT.format(
+        study=STUDY,
+        rows=ROWS,
+        digest=attrs["data_hash"],
+        draws=posterior.sizes["draw"],
+        chains=posterior.sizes["chain"],
+        seed=attrs["seed"],
+    )
+    content = Content(
+        title=study.title,
+        question=study.description,
+        candidates=study.pool(table) if study.candidates else None,
+        predictions=predictions[unmeasured][columns] if unmeasured.any() else predictions[columns],
+        proposals=proposals,
+        validation=cv,
+        script=script,
+        facts={"hash of the rows": table.digest},
+    )
+    path = folder / REPORT if out is None else out
+    return path, report(post, path, table, content, overwrite=overwrite, stage=stage)

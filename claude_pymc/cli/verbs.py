@@ -1,4 +1,4 @@
-"""The verbs for one table: demo, fit, predict, propose."""
+"""The verbs for one table: demo, fit, predict, propose, report."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def cli() -> None:
     for your own table (DIR/study.toml of the demo is a pattern) and run
     `claude-pymc fit DATA.csv --study STUDY.toml --out DIR`.
 
-    Exit code: 0 if all went well; 1 if the posterior failed its checks, though the results were
+    Exit code: 0 if all went well; 1 if the draws failed their checks, though the results were
     written (--allow-failed makes it 0); 2 for an error, after which nothing was written.
     """
 
@@ -50,12 +50,12 @@ def cli() -> None:
 @FAILED
 @SEED
 def demo(out: Path, study: str, overwrite: bool, allow_failed: bool, seed: int) -> None:
-    """Fit a shipped study, predict what was not measured, propose what to measure next."""
+    """Fit a shipped study, predict, propose what to measure next, and write a report."""
     from claude_pymc.datasets import shipped
     from claude_pymc.study import Study
 
     path = shipped("models", study, ".toml")
-    _fit(Study.from_toml(path), path, None, out, overwrite, allow_failed, seed, 1000, 5)
+    _fit(Study.from_toml(path), path, None, out, overwrite, allow_failed, seed, 1000, 5, page=True)
 
 
 @cli.command()
@@ -177,6 +177,26 @@ def propose(
     _verdict(checks, allow_failed)
 
 
+@cli.command()
+@FOLDER
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="HTML file to write; default: DIR/report.html.",
+)
+@REPLACE
+@FAILED
+def report(folder: Path, out: Path | None, overwrite: bool, allow_failed: bool) -> None:
+    """Write one HTML page of a fit: data, model, checks, predictions, proposals, script."""
+    from claude_pymc import run
+
+    with notices(), progress() as stage:
+        path, checks = run.write_report(folder, out, overwrite=overwrite, stage=stage)
+    click.echo(checks.summary())
+    click.echo(f"\nWritten to {path}; open it in a browser.")
+    _verdict(checks, allow_failed)
+
+
 def main() -> None:
     """Run the command line; an error of ours, or of the disk, is printed, not traced."""
     for stream in (sys.stdout, sys.stderr):
@@ -211,6 +231,7 @@ def _fit(
     seed: int,
     draws: int,
     folds: int,
+    page: bool = False,
 ) -> None:
     """Run a fit with progress, write its folder, print what a person needs."""
     from claude_pymc import printing, run
@@ -221,21 +242,23 @@ def _fit(
             result = run.fit(study, table, seed=seed, draws=draws, folds=folds, stage=stage)
             stage("writing tables and pictures")
             files = run.write(result, folder, path.read_text(encoding="utf-8"))
+            if page:
+                files.append(run.write_report(folder, stage=stage)[0].name)
     printing.print_fit(result)
     click.echo(f"\nWritten to {out}: {', '.join(files)}")
     _verdict(result.checks, allow_failed)
 
 
 def _say_failures(checks: Any) -> None:
-    """Say a failed posterior before any number of it."""
-    if not checks.ok:
-        click.echo(checks)
+    """Say draws that failed before any number of them."""
+    if not checks.sampled:
+        click.echo(checks.summary())
         click.echo("")
 
 
 def _verdict(checks: Any, allow_failed: bool) -> None:
-    """End with exit code 1 after a posterior that failed its checks; the results are written."""
-    if not checks.ok:
+    """End with exit code 1 after draws that failed their checks; the results are written."""
+    if not checks.sampled:
         code = 0 if allow_failed else 1
         way = "as --allow-failed asks" if allow_failed else "--allow-failed makes it 0"
         click.echo(f"The posterior failed its checks: exit code {code} ({way}).")

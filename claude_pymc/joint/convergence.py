@@ -30,19 +30,30 @@ class Check:
     ----------
     name, value, threshold : str
         As a person reads them.
-    passed : bool
+    passed : bool or None
+        None: information only, which neither passes nor fails.
     advice : str
         What to do about a failure.
+    about : str
+        "draws", "model", "prior", "linkage" or "use": of what it is a check.
     """
 
     name: str
     value: str
     threshold: str
-    passed: bool
+    passed: bool | None
     advice: str
+    about: str = "draws"
+
+    @property
+    def state(self) -> str:
+        """Return "passed", "failed" or "information"."""
+        return {True: "passed", False: "failed", None: "information"}[self.passed]
 
     def __str__(self) -> str:
         """Return one line."""
+        if self.passed is None:
+            return f"note    {self.name}: {self.value}"
         line = f"{'passed' if self.passed else 'FAILED'}  {self.name}: {self.value}"
         line = f"{line} (asked: {self.threshold})"
         return line if self.passed else f"{line}; {self.advice}"

@@ -39,6 +39,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from claude_pymc.errors import SpecError
+from claude_pymc.tables.scaling import LARGEST, LEAST
 
 # Noise-free values exist; below this share of the scaled target the round-off of a Gram matrix
 # would speak instead of the rows.
@@ -62,6 +63,8 @@ class ShrinkagePrior:
     correction, correction_log_sd : float, optional
         The same for targets after the first, whose terms correct what cheaper ones say; default:
         ``scale`` and ``scale_log_sd``.
+    correction_constant_sd : float, optional
+        The same for their constants; default: ``constant_sd``.
     tied : bool
         Scales of the other targets are those of the first one times a learned ratio: corrections
         vary as the first target does, only less.
@@ -86,6 +89,7 @@ class ShrinkagePrior:
     scale_log_sd: float = 0.7
     correction: float | None = None
     correction_log_sd: float | None = None
+    correction_constant_sd: float | None = None
     tied: bool = False
     ratio: float = 0.3
     ratio_log_sd: float = 1.0
@@ -115,6 +119,11 @@ class ShrinkagePrior:
                 else ""
             )
             + (
+                f"\nconstants of targets after the first: N(0, {self.constant_of(1):g}^2)"
+                if self.constant_of(1) != self.constant_sd
+                else ""
+            )
+            + (
                 f"\nscales of later targets: those of the first times one ratio, log-normal, "
                 f"median {self.ratio:g}, log sd {self.ratio_log_sd:g}"
                 if self.tied
@@ -128,6 +137,11 @@ class ShrinkagePrior:
         median = self.scale if self.correction is None else self.correction
         log_sd = self.scale_log_sd if self.correction_log_sd is None else self.correction_log_sd
         return median, log_sd
+
+    def constant_of(self, j: int) -> float:
+        """Prior sd of the constant of target j."""
+        own = self.correction_constant_sd
+        return self.constant_sd if own is None or j == 0 else own
 
     def describe_rows(self) -> str:
         """Say the prior of what only a specification that needs rows has."""
@@ -269,10 +283,11 @@ def _check_positive(prior: Prior) -> None:
         if value is None and name.startswith("correction"):
             continue
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (number and 0 < value < math.inf):
+        if not (number and LEAST <= value <= LARGEST):
             raise SpecError(
                 f"a positive number for {name}",
                 f"{value!r}",
-                "scales and shapes of a prior cannot be zero, negative or infinite",
+                "scales and shapes of a prior cannot be zero, negative or infinite, and lie "
+                f"between {LEAST:g} and {LARGEST:g}",
                 f"give {name} a positive value, on the scale of the standardised targets",
             )

@@ -93,7 +93,7 @@ def attach_rows(
         )
     rng = np.random.default_rng(seed)
     if spec.needs == "rows":
-        x, y = _values(post, table)
+        x, y = modelled(post, table)
         kept = np.flatnonzero(np.isfinite(y).any(axis=1))
         found = pointwise(post, x, y, noise_of(table, spec, len(table)), rng)
         return _add(idata, post, table, kept, *found)
@@ -129,7 +129,7 @@ def _close(first: dict[str, list[float]], second: dict[str, list[float]]) -> boo
     )
 
 
-def _values(post: JointPosterior, table: Table) -> tuple[np.ndarray, np.ndarray]:
+def modelled(post: JointPosterior, table: Table) -> tuple[np.ndarray, np.ndarray]:
     """Descriptors (row, descriptor) and targets (row, target) on the modelled scale."""
     design = post.spec.design
     order = [table.descriptors.index(name) for name in design.descriptors]
@@ -144,7 +144,7 @@ def _values(post: JointPosterior, table: Table) -> tuple[np.ndarray, np.ndarray]
 def _moments(post: JointPosterior, table: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Values (row, variable), mean (draw, row, variable), root of the covariance, modelled."""
     design = post.spec.design
-    x, y = _values(post, table)
+    x, y = modelled(post, table)
     if post.spec.likelihood == "conditional":
         mean = design.phi(x) @ np.swapaxes(post.draws_of("coefficients"), -1, -2)
         return y, mean, post.draws_of("root")

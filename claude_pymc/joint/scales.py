@@ -120,7 +120,7 @@ def scales_of(spec: JointGaussian) -> Scales | None:
         used.setdefault(int(b), []).append(int(i))
     for e, (j, b) in enumerate(spec.columns.entries):
         if names[b] == "constant":
-            offset[e] = math.log(prior.constant_sd)
+            offset[e] = math.log(prior.constant_of(j))
             continue
         owner = j if (j, names[b]) in position else 0
         weight[e, position[owner, names[b]]] = 1.0

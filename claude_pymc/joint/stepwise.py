@@ -122,6 +122,20 @@ def log_density_draws(
     post: Drawn, x: np.ndarray, known: np.ndarray, y: np.ndarray, given: RowNoise
 ) -> np.ndarray:
     """Log density of values y of the primary target (sample, candidate), on the modelled scale."""
+    mean, sigma, error, nu = primary_given(post, x, known, y, given)
+    found = np.empty(mean.shape)
+    _densities(y - mean, sigma, error, nu, found)
+    return found
+
+
+def primary_given(
+    post: Drawn, x: np.ndarray, known: np.ndarray, y: np.ndarray, given: RowNoise
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, sigma and further sd (sample, candidate) of the primary target, freedom (sample).
+
+    Given the cheaper values that are known; the further sd is that of a known error and of the
+    cheaper values that are not known. The freedom is zero where noise is normal.
+    """
     used = np.arange(len(post.draws_of("root")))
     phi = post.spec.design.phi(x)
     link = linkage_at(post, phi, used)
@@ -135,9 +149,7 @@ def log_density_draws(
     sigma, error = sigma_at(post, given.source), errors_at(post, given.error, y)
     student = post.spec.noise == "student"
     nu = post.draws_of("freedom") if student else np.zeros(len(sigma))
-    found = np.empty(mean.shape)
-    _densities(y - mean, sigma, np.sqrt(variance + error**2), nu, found)
-    return found
+    return mean, sigma, np.sqrt(variance + error**2), nu
 
 
 def refuse_backwards(post: Drawn, known: np.ndarray) -> None:

@@ -11,25 +11,22 @@ from matplotlib.figure import Figure
 
 from claude_pymc.joint.crossvalidation import CrossValidation
 from claude_pymc.joint.posterior import JointPosterior
+from claude_pymc.review.style import BLUE, GREY, ORANGE, STYLE, axis_label, describe, number
 from claude_pymc.review.uniformity import band
 
-# Okabe-Ito: told apart by the colour-blind, and in grey by their lightness.
-BLUE, ORANGE, GREY = "#0072B2", "#E69F00", "#595959"
+ENDS = (0.05, 0.95)
 Rows = Sequence[tuple[str, np.ndarray, float | None]]
-STYLE: Any = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "legend.frameon": False,
-    "figure.dpi": 120,
-}
-
-
-def axis_label(name: str, units: Mapping[str, str]) -> str:
-    """Return "name [unit]"."""
-    return f"{name} [{units[name]}]" if name in units else name
+__all__ = [
+    "BLUE",
+    "GREY",
+    "ORANGE",
+    "STYLE",
+    "axis_label",
+    "plot_calibration",
+    "plot_parameters",
+    "plot_predictions",
+    "plot_ranks",
+]
 
 
 def plot_predictions(cv: CrossValidation, units: Mapping[str, str], log: bool = False) -> Figure:
@@ -89,7 +86,13 @@ def plot_predictions(cv: CrossValidation, units: Mapping[str, str], log: bool = 
             f"(95 % interval {100 * low:.0f} to {100 * high:.0f} %)"
         )
         axes.legend(loc="upper left")
-    return figure
+    low, high = frame["measured"].min(), frame["measured"].max()
+    unit = units.get(cv.target, "")
+    words = (
+        f"Predicted against measured {cv.target} of {len(frame)} hidden rows, from {number(low)} "
+        f"to {number(high, unit)}: {cv.covered} lie inside their {100 * cv.prob:.0f} % interval."
+    )
+    return describe(figure, words)
 
 
 def plot_parameters(post: JointPosterior) -> Figure:
@@ -141,7 +144,15 @@ def plot_parameters(post: JointPosterior) -> Figure:
         figure.supxlabel(
             "posterior: median, 50 % (thick) and 90 % (thin) interval", x=0.99, ha="right", size=10
         )
-    return figure
+    said = [
+        f"{name} {number(np.median(draws))} ({' to '.join(map(number, np.quantile(draws, ENDS)))})"
+        for name, draws, _ in (*links, *noise)
+    ]
+    words = (
+        "Intervals of linkage, corrections and noise, one line each. Median and 90 % of linkage "
+        f"and noise: {'; '.join(said)}. {len(terms)} terms of the corrections are drawn."
+    )
+    return describe(figure, words)
 
 
 def _forest(axes: Any, rows: Rows) -> None:
@@ -181,7 +192,7 @@ def plot_ranks(post: JointPosterior) -> Figure:
     bins = 20
     usual = binom.interval(0.99, draws, 1 / bins)
     styles = ("-", "--", ":", "-.")
-    top = usual[1]
+    top, lowest, highest = usual[1], draws, 0
     with matplotlib.rc_context(STYLE):
         columns = min(len(shown), 3)
         rows = -(-len(shown) // columns)
@@ -195,6 +206,7 @@ def plot_ranks(post: JointPosterior) -> Figure:
             for chain in range(chains):
                 counts, edges = np.histogram(ranks[chain], bins=bins, range=(0, 1))
                 top = max(top, counts.max())
+                lowest, highest = min(lowest, counts.min()), max(highest, counts.max())
                 colour = matplotlib.colormaps["cividis"](chain / max(chains - 1, 1) * 0.9)
                 style = styles[chain % len(styles)]
                 axes.stairs(
@@ -210,7 +222,11 @@ def plot_ranks(post: JointPosterior) -> Figure:
             x=0.01,
             ha="left",
         )
-    return figure
+    words = (
+        f"Ranks of {chains} chains for {len(shown)} quantities, {draws} draws each: counts of "
+        f"a bin lie between {lowest} and {highest}; usual are {usual[0]:.0f} to {usual[1]:.0f}."
+    )
+    return describe(figure, words)
 
 
 def plot_calibration(ranks: Any, p_values: Mapping[str, float], level: float = 0.95) -> Figure:
@@ -254,4 +270,9 @@ def plot_calibration(ranks: Any, p_values: Mapping[str, float], level: float = 0
         )
         if worst:
             axes.legend(loc="best")
-    return figure
+    words = (
+        f"Ranks of {len(names)} quantities in {n} simulated data sets against uniform ones: "
+        f"{len(outside)} leave their {100 * level:.0f} % band"
+        + (f", the worst {worst[0]} (p = {p_values[worst[0]]:.2g})." if worst else ".")
+    )
+    return describe(figure, words)
