@@ -10,7 +10,7 @@ export MKL_NUM_THREADS := 1
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test slow calibration bench bench-accuracy figure4 bench-pools \
+.PHONY: help install demo test slow newcomer calibration bench bench-accuracy figure4 bench-pools \
 	bench-million accuracy lint notebooks clean distclean
 
 help: ## list the targets
@@ -26,7 +26,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
 	touch $@
 
-demo: install ## fit, predict and propose on the data shipped with the package, into out/demo
+demo: install ## fit, predict, propose and report on the data shipped, into out/demo
 	$(BIN)/claude-pymc demo --out out/demo --overwrite
 
 test: install ## run the tests
@@ -36,6 +36,9 @@ test: install ## run the tests
 
 slow: install ## statistical tests: calibration of six models, the studies of models/ (minutes)
 	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --durations 0
+
+newcomer: install ## an empty folder, a table of one's own with a wrong cell, fit, report, proposal
+	sh tests/test_newcomer.sh $(CURDIR)/$(BIN)/claude-pymc
 
 calibration: install ## simulation-based calibration with 300 data sets each (an hour), into out/
 	$(BIN)/python tests/calibrate_all.py 300

@@ -27,7 +27,7 @@ from claude_pymc.joint.propriety import refuse_improper
 from claude_pymc.joint.sampling import Sampler
 from claude_pymc.review.diagnostics import Diagnostics, diagnose
 from claude_pymc.review.plots import plot_parameters, plot_predictions, plot_ranks
-from claude_pymc.review.report import Content, report
+from claude_pymc.review.report import report
 from claude_pymc.study import Study
 from claude_pymc.tables.reading import read_cells
 from claude_pymc.tables.statistics import PatternStats, notice_unmeasured
@@ -347,7 +347,11 @@ def write_report(
         chains=posterior.sizes["chain"],
         seed=attrs["seed"],
     )
-    content = Content(
+    path = folder / REPORT if out is None else out
+    checks = report(
+        post,
+        path,
+        table,
         title=study.title,
         question=study.description,
         candidates=study.pool(table) if study.candidates else None,
@@ -356,6 +360,7 @@ def write_report(
         validation=cv,
         script=script,
         facts={"hash of the rows": table.digest},
+        overwrite=overwrite,
+        stage=stage,
     )
-    path = folder / REPORT if out is None else out
-    return path, report(post, path, table, content, overwrite=overwrite, stage=stage)
+    return path, checks

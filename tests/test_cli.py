@@ -43,7 +43,7 @@ def test_from_rows_to_proposals_with_the_real_sampler(files):
     assert code == 0, err
     assert out.startswith("Small: 15 rows, 14 of sim, 11 of exp\n")
     for part in (
-        "passed  k-hat",
+        "passed  draws 3 of 3",
         "exp = c * sim + R(1) + noise",
         "Linkage of exp",
     ):
@@ -261,4 +261,4 @@ def test_help_and_version():
     assert code == 0
     assert "--study" in out
     assert "--allow-failed" in out
-    assert "1 if the posterior failed its checks" in " ".join(call("--help")[1].split())
+    assert "1 if the draws failed their checks" in " ".join(call("--help")[1].split())

@@ -18,11 +18,13 @@ def test_a_good_posterior(idata):
     found = diagnose(idata)
     lines = str(found).split("\n")
     assert found.ok
-    assert found.checks == convergence(idata)
+    assert found.checks[:5] == convergence(idata)
+    assert {check.about for check in found.checks[5:]} == {"prior", "linkage"}
     assert lines[0] == "The posterior passed its checks."
-    assert [line[:7] for line in lines[1:]] == ["passed "] * 5 + ["note   "] * 2
-    assert "4 of 15 rows have the primary and a cheaper target" in lines[-2]
-    assert "target_accept = 0.95" in lines[-1]
+    assert [line[:7] for line in lines[1:]] == ["passed "] * 9 + ["note   "] * 3
+    assert "rows with the primary and a cheaper target: 4 of 15" in lines[-3]
+    assert "target_accept = 0.95" in lines[-2]
+    assert "give the rows to check the model, too" in lines[-1]
 
 
 def test_a_failure_is_said_first(idata):
@@ -33,6 +35,17 @@ def test_a_failure_is_said_first(idata):
     assert lines[0].startswith("DO NOT TRUST THESE NUMBERS")
     assert lines[1].startswith("FAILED  divergences: 1 of 2000 draws (asked: none); ")
     assert all(line.startswith("passed") for line in lines[2:6])
+    assert not found.sampled
+    assert [check.name for check in found.failed] == ["divergences"]
+
+
+def test_a_model_in_doubt_is_said_of_sound_draws(idata):
+    idata["posterior"].dataset["sigma"].to_numpy()[:] *= 1e5
+    found = diagnose(idata)
+    assert found.sampled and not found.ok
+    assert found.verdict.startswith("The draws passed their checks; the model failed 1 of 9 checks")
+    assert str(found).split("\n")[1].startswith("FAILED  prior-data conflict: noise of ")
+    assert found.summary().split("\n")[2] == "passed  draws 5 of 5, prior 0 of 1, linkage 3 of 3"
 
 
 def test_no_shared_rows_is_a_note_and_not_a_failure(idata):
@@ -44,13 +57,15 @@ def test_no_shared_rows_is_a_note_and_not_a_failure(idata):
 
 def test_draws_without_attributes_have_no_notes(idata):
     idata.attrs = {}
-    assert diagnose(idata).notes == ()
+    found = diagnose(idata)
+    assert found.notes == ()
+    assert all(check.passed is None for check in found.checks[5:])
 
 
 def test_to_frame(idata):
     frame = diagnose(idata).to_frame()
-    assert list(frame) == ["name", "value", "threshold", "passed", "advice"]
-    assert frame["passed"].tolist() == [True] * 5
+    assert list(frame) == ["about", "name", "value", "threshold", "passed", "advice"]
+    assert frame["passed"].tolist() == [True] * 8 + [None, True]
 
 
 def test_no_posterior():

@@ -40,11 +40,12 @@ def test_stages_are_told_in_order(study, table):
     result = run.fit(study, table, folds=3, stage=stages.append)
     assert [s.split(" (")[0] for s in stages] == [
         "sampling the posterior",
+        "checking draws, model, prior and linkage",
         *(f"predicting hidden rows, part {i} of 3" for i in (1, 2, 3)),
         "predicting and proposing",
     ]
     assert len(result.validation.frame) == 11
-    assert result.checks.ok
+    assert result.checks.sampled
     assert result.notices == ()
 
 
@@ -102,7 +103,8 @@ def test_a_fit_reloads(study, table, tmp_path):
     assert about["versions"] == {"pymc": "6"}
     assert "spec" not in about
     checks = pd.read_csv(tmp_path / "out/checks.csv")
-    assert checks["passed"].all()
+    assert len(checks) == len(result.checks.checks)
+    assert checks["passed"][checks["about"] == "draws"].all()
     written = pd.read_csv(tmp_path / "out/predictions.csv")
     np.testing.assert_allclose(written["exp_mean"], result.predictions["exp_mean"], rtol=1e-5)
 

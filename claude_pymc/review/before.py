@@ -6,7 +6,9 @@ are -z and z, z = Phi^-1((1 + prob) / 2), two factors are found by bisection on 
 points spread in the bounds of the design,
 
     P(a <= y_exp <= b) = prob     by g:  scale, constant_sd of the first target proportional to g,
-    P(|y_exp - y_sim| <= c) = prob     by h:  noise, linkage_sd, corrections proportional to h.
+    P(|y_exp - y_sim| <= c) = prob     by h:  noise, linkage_sd, corrections proportional to h;
+
+without c both factors are one.
 """
 
 from __future__ import annotations
@@ -113,7 +115,7 @@ def elicit(
     within : float, optional
         How near the nearest cheaper target of the same quantity is to the primary one, with
         probability ``prob``: in the unit of the target; for a target modelled by its logarithm, a
-        fraction (0.05 for 5 %). Default: corrections as wide as `ShrinkagePrior` has them.
+        fraction (0.05 for 5 %). Default: corrections vary about as much as the first target.
     prob : float
     seed : int
         Of the draws behind it.
@@ -149,22 +151,26 @@ def elicit(
     rng = np.random.default_rng(seed)
     drawn = _Drawn(spec, phi, [draw_prior(spec, rng) for _ in range(DRAWS)])
     top = float(ndtri(0.5 * (1.0 + prob)))
-    g, h = 1.0, 1.0 if within is None else _in_model(scaled, within) / top
+    if within is None:
+        g = _solve(lambda factor: _share(drawn.values(factor, factor)[-1], top), prob)
+        return replace(spec, prior=_scaled_prior(g, g))
+    limit = _in_model(scaled, within)
+    g, h = 1.0, limit / top
     for _ in range(3):
+        g = _solve(lambda factor, h=h: _share(drawn.values(factor, h)[-1], top), prob)
+        if g < 2.0 * LEAST:
+            raise SpecError(
+                "a distance within the range of the property",
+                f"{within!r}, beside a range of {between}",
+                "another unit, or a simulation that says nothing",
+                "give a smaller distance, or leave within out",
+            )
 
-        def inside(factor: float, h: float = h) -> float:
-            return float((np.abs(drawn.values(factor, h)[-1]) <= top).mean())
-
-        g = _solve(inside, prob)
-        if within is None:
-            continue
-        limit = _in_model(scaled, within)
-
-        def close(factor: float, g: float = g, limit: float = limit) -> float:
+        def apart(factor: float, g: float = g) -> np.ndarray:
             y = drawn.values(g, factor)
-            return float((np.abs(y[-1] - y[near]) <= limit).mean())
+            return y[-1] - y[near]
 
-        h = _solve(close, prob)
+        h = _solve(lambda factor, apart=apart: _share(apart(factor), limit), prob)
     return replace(spec, prior=_scaled_prior(g, h))
 
 
@@ -175,6 +181,11 @@ def _scaled_prior(g: float, h: float) -> ShrinkagePrior:
     values |= {name: getattr(BASE, name) * g for name in ("constant_sd", "scale")}
     rounded: dict[str, Any] = {name: float(f"{value:.3g}") for name, value in values.items()}
     return replace(BASE, **rounded)
+
+
+def _share(values: np.ndarray, limit: float) -> float:
+    """Share of values whose size is at most a limit."""
+    return float((np.abs(values) <= limit).mean())
 
 
 def _solve(share: Any, prob: float) -> float:
@@ -263,14 +274,6 @@ def _near(spec: JointGaussian, within: float | None) -> int:
     if not (isinstance(within, int | float) and 0 < within < np.inf):
         raise SpecError(
             "a positive distance within", f"{within!r}", "a zero or a sign", "give a positive one"
-        )
-    limit = _in_model(spec.design, within)
-    if limit >= 4.0:
-        raise SpecError(
-            "a distance within the range of the property",
-            f"{within!r}, {limit:.2g} times its spread",
-            "another unit, or a simulation that says nothing",
-            "give a smaller distance, or leave within out",
         )
     return same[-1]
 

@@ -115,17 +115,10 @@ class Diagnostics:
         return "\n".join([self.verdict, *map(str, self.failed), passed, *told, *notes])
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per check: about, name, state, value, threshold, advice."""
-        return pd.DataFrame(
-            {
-                "about": [check.about for check in self.checks],
-                "name": [check.name for check in self.checks],
-                "state": [check.state for check in self.checks],
-                "value": [check.value for check in self.checks],
-                "threshold": [check.threshold for check in self.checks],
-                "advice": [check.advice for check in self.checks],
-            }
-        )
+        """One row per check: about, name, value, threshold, passed (None: information), advice."""
+        columns = ("about", "name", "value", "threshold", "passed", "advice")
+        rows = [[getattr(check, name) for name in columns] for check in self.checks]
+        return pd.DataFrame(rows, columns=list(columns))
 
 
 def diagnose(

@@ -88,7 +88,7 @@ def _leave_one_out(groups: dict[str, xr.Dataset], names: list[str]) -> LeaveOneO
             value = groups["observed_data"][name].to_numpy().ravel().astype(float)[finite]
             weights = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))
             weights /= weights.sum(axis=1, keepdims=True)
-            pit[finite] = (weights * (replicate < value).T).sum(axis=1)
+            pit[finite] = np.clip((weights * (replicate < value).T).sum(axis=1), 0.0, 1.0)
         columns.append((pit, k))
     most = max(len(k) for _, k in columns)
     both = np.full((2, most, len(names)), np.nan)

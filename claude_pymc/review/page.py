@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from claude_pymc.joint.crossvalidation import CrossValidation
 from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.review.diagnostics import KINDS, Diagnostics
 from claude_pymc.review.judged import plot_pit, plot_shares
@@ -23,9 +24,6 @@ from claude_pymc.review.surfaces import plot_slices
 from claude_pymc.tables.categories import Category
 from claude_pymc.tables.table import Table
 
-if TYPE_CHECKING:
-    from claude_pymc.review.report import Content
-
 MOST_ROWS = 40  # of a table on the page
 ABOUT = {
     "draws": "Draws: do they come from the posterior of this model?",
@@ -34,6 +32,18 @@ ABOUT = {
     "linkage": "Linkage: do the rows say how much carries over, and what is noise?",
     "use": "Use: what do predictions rest on?",
 }
+
+
+class Content(NamedTuple):
+    """What a report tells beside draws and rows: as in `claude_pymc.review.report.report`."""
+
+    title: str
+    question: str
+    predictions: pd.DataFrame | None
+    proposals: pd.DataFrame | None
+    validation: CrossValidation | None
+    script: str
+    facts: Mapping[str, str]
 
 
 class Fact(NamedTuple):
@@ -288,7 +298,8 @@ def _provenance(content: Content, tree: Any) -> list[Block]:
     rows = [[name.replace("_", " "), _number(attrs[name])] for name in wanted if name in attrs]
     rows += [[name, value] for name, value in content.facts.items()]
     found = json.loads(attrs["versions"]) if "versions" in attrs else {}
-    rows += [[f"version of {name}", str(value)] for name, value in found.items()]
+    if found:
+        rows.append(["versions", ", ".join(f"{name} {value}" for name, value in found.items())])
     library = {k: v for k, v in tree["posterior"].attrs.items() if "version" in k or "library" in k}
     rows += [[name.replace("_", " "), str(value)] for name, value in library.items()]
     blocks = [

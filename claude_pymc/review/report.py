@@ -11,7 +11,6 @@ import io
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -22,10 +21,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from claude_pymc.errors import ClaudeError, StudyError
+from claude_pymc.joint.crossvalidation import CrossValidation
 from claude_pymc.joint.draws import versions
 from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.review.diagnostics import Diagnostics, diagnose
-from claude_pymc.review.page import Block, Section, sections_of
+from claude_pymc.review.page import Block, Content, Section, sections_of
 from claude_pymc.review.style import alt_text
 from claude_pymc.tables.table import Table
 
@@ -34,40 +34,19 @@ MARKS = {"passed": "✓", "failed": "✗", "information": "·"}
 SVG: Any = {"svg.fonttype": "path", "svg.hashsalt": "claude-pymc"}
 
 
-@dataclass(frozen=True, eq=False)
-class Content:
-    """What a report tells beside draws and rows; everything may be left out.
-
-    Parameters
-    ----------
-    title, question : str
-    candidates : DataFrame, Table or array, optional
-        Where predictions are wanted, as in :func:`diagnose`.
-    predictions, proposals : DataFrame, optional
-        Tables to be shown.
-    validation : CrossValidation, optional
-    script : str
-        What reproduces the fit.
-    facts : mapping of str to str
-        Further lines of the last section, such as hashes.
-    """
-
-    title: str = "Report of a posterior"
-    question: str = ""
-    candidates: Any = None
-    predictions: pd.DataFrame | None = None
-    proposals: pd.DataFrame | None = None
-    validation: Any = None
-    script: str = ""
-    facts: Mapping[str, str] = field(default_factory=dict)
-
-
 def report(
     idata: Any,
     path: str | Path,
     table: Table | None = None,
-    content: Content | None = None,
     *,
+    title: str = "Report of a posterior",
+    question: str = "",
+    candidates: Any = None,
+    predictions: pd.DataFrame | None = None,
+    proposals: pd.DataFrame | None = None,
+    validation: CrossValidation | None = None,
+    script: str = "",
+    facts: Mapping[str, str] | None = None,
     overwrite: bool = False,
     stage: Callable[[str], object] = lambda name: None,
 ) -> Diagnostics:
@@ -81,8 +60,16 @@ def report(
         HTML file to write.
     table : Table, optional
         The rows of the fit; without them the page has the checks of the draws alone.
-    content : Content, optional
-        Title, question, tables, script.
+    title, question : str
+    candidates : DataFrame, Table or array, optional
+        Where predictions are wanted, as in :func:`diagnose`.
+    predictions, proposals : DataFrame, optional
+        Tables to be shown, as `claude_pymc.run` and :func:`propose` make them.
+    validation : CrossValidation, optional
+    script : str
+        What reproduces the fit.
+    facts : mapping of str to str, optional
+        Further lines of the last section, such as hashes.
     overwrite : bool
         Replace a file that exists.
     stage : callable
@@ -99,10 +86,11 @@ def report(
     --------
     >>> report(post, "report.html", table).ok            # doctest: +SKIP
     """
-    path, content = Path(path), content or Content()
+    path = Path(path)
+    content = Content(title, question, predictions, proposals, validation, script, facts or {})
     refuse_file(path, overwrite)
     stage("checking draws, model, prior, linkage")
-    checks = diagnose(idata, table, candidates=content.candidates)
+    checks = diagnose(idata, table, candidates=candidates)
     tree = getattr(idata, "idata", idata)
     post = idata if isinstance(idata, JointPosterior) else None
     if post is None and "spec" in tree.attrs:
