@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from claude_pymc.acquisition.objectives import Objective
-from claude_pymc.acquisition.spaces import mesh
+from claude_pymc.acquisition.spaces import mesh, refuse_many
 from claude_pymc.datasets import shipped
 from claude_pymc.errors import StudyError
 from claude_pymc.joint.priors import Prior
@@ -94,7 +94,7 @@ class Study:
         """
         path = Path(path)
         try:
-            return cls.from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise StudyError(
                 f"a study file at {path.name!r}",
@@ -102,13 +102,14 @@ class Study:
                 "a typing error in the name, or another working folder",
                 "check the path; the folder models/ has studies to start from",
             ) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:  # no UTF-8, no TOML, or endless brackets
             raise StudyError(
                 "a study file in TOML",
                 f"{path.name!r}: {error}",
                 "a missing quote or bracket",
                 "correct the line; strings need quotes, lists need brackets",
             ) from error
+        return cls.from_dict(content)
 
     @classmethod
     def named(cls, name: str) -> Study:
@@ -164,7 +165,8 @@ class Study:
                 f"add {lacking[0]} = [low, high, number]",
             )
         found = {d: a for d, a in axes.items() if a}
-        return mesh(**{d: a if d in texts else np.linspace(*a) for d, a in found.items()})
+        refuse_many({d: len(a) if d in texts else a[2] for d, a in found.items()})
+        return mesh(**{d: a if d in texts else _axis(d, *a) for d, a in found.items()})
 
     def spec(self, table: Table) -> JointGaussian:
         """Declare the model, with the scaling taken from the rows."""
@@ -183,3 +185,15 @@ class Study:
             missing_descriptors=self.likelihood == "joint",
         )
         return JointGaussian(design, self.prior, self.likelihood)
+
+
+def _axis(name: str, low: float, high: float, number: int) -> np.ndarray:
+    """Values of a descriptor from low to high."""
+    if not np.isfinite(float(high) - float(low)):
+        raise StudyError(
+            f"two ends of {name!r} in [candidates] whose difference is a number",
+            f"{low:g} and {high:g}",
+            "ends as wide as numbers go, for 'any value'",
+            "give the range in which candidates are made",
+        )
+    return np.linspace(float(low), float(high), number)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
-
-import numpy as np
 
 from claude_pymc.acquisition.objectives import Maximize, Minimize, Objective, Reach
 from claude_pymc.acquisition.propose import RULES
@@ -52,6 +51,7 @@ KEYS: dict[str, tuple[str, ...]] = {
 
 def fields_of(content: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of a Study, from the content of a TOML file."""
+    _refuse_long(content)
     known_keys(content, KEYS[""], "the study")
     for section in ("data", "descriptors", "basis", "objective"):
         if not isinstance(content.get(section, {}), dict):
@@ -160,8 +160,24 @@ def _objective(content: Mapping[str, Any], targets: list[str]) -> Objective:
     return Minimize(target) if verbs == ["minimize"] else Maximize(target)
 
 
+def _refuse_long(value: Any) -> None:
+    """Refuse whole numbers, in lists and sections too, that no calculation takes."""
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        raise StudyError(
+            "numbers of a size up to 1e308",
+            "a whole number of more than 308 digits",
+            "a typing error, such as a key that repeated itself",
+            "correct the number",
+        )
+    inner = value.values() if isinstance(value, Mapping) else value
+    for part in inner if isinstance(value, list | Mapping) else ():
+        _refuse_long(part)
+
+
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) <= sys.float_info.max  # of an int of any length, too
 
 
 def _is_texts(value: object) -> bool:

@@ -6,6 +6,7 @@ Maximise or minimise is said here and nowhere else.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,9 @@ import numpy as np
 from scipy.special import erf
 
 from claude_pymc.errors import CandidateError
+from claude_pymc.tables.scaling import LARGEST
+
+MOST: Any = sys.float_info.max  # to which an int of any length can be compared
 
 
 @dataclass(frozen=True)
@@ -81,11 +85,11 @@ class Reach:
 
     def __post_init__(self) -> None:
         """Refuse what is no number."""
-        if not _finite(self.value):
+        if not _finite(self.value) or abs(self.value) > LARGEST:
             raise CandidateError(
-                f"a finite number to reach for {self.target!r}",
+                f"a finite number to reach for {self.target!r}, of a size up to {LARGEST:g}",
                 f"{self.value!r}",
-                "an empty cell, or a text",
+                "an empty cell, a text, or a number for 'as much as possible'",
                 "for example cp.Reach('gap', 1.5)",
             )
 
@@ -166,4 +170,4 @@ def objective_from_dict(data: Mapping[str, Any]) -> Objective:
 
 
 def _finite(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and bool(np.isfinite(value))
+    return isinstance(value, int | float | np.number) and bool(abs(value) <= MOST)

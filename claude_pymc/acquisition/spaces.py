@@ -17,8 +17,11 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from claude_pymc.errors import CandidateError
+from claude_pymc.tables.memory import available
 
 Pair = tuple[float, float]
+FEW = 10_000  # candidates that fit anywhere
+COPIES = 3  # of a mesh that exist while it is made
 
 
 def mesh(**axes: ArrayLike) -> pd.DataFrame:
@@ -38,10 +41,24 @@ def mesh(**axes: ArrayLike) -> pd.DataFrame:
             "an empty range",
             "for example cp.mesh(x=np.linspace(0, 1, 31))",
         )
+    refuse_many({name: np.size(values) for name, values in axes.items()})
     arrays = [np.asarray(values) for values in axes.values()]
     arrays = [v if v.dtype.kind in "OU" else v.astype(np.float64) for v in arrays]
     grids = np.meshgrid(*arrays, indexing="ij")
     return pd.DataFrame({name: g.ravel() for name, g in zip(axes, grids, strict=True)})
+
+
+def refuse_many(sizes: Mapping[str, int]) -> None:
+    """Refuse a mesh of axes of these sizes that does not fit into memory."""
+    rows = math.prod(sizes.values())
+    needed, free = COPIES * 8 * rows * len(sizes), available()
+    if rows > FEW and needed > free:
+        raise CandidateError(
+            f"a mesh that fits into the memory that is available, {free / 1e9:.1f} GB",
+            f"{float(min(rows, 10**300)):.3g} candidates, of {dict(sizes)} values",
+            "all combinations are made: their number is the product of those of the descriptors",
+            "give fewer values of each descriptor, or in Python use cp.Box",
+        )
 
 
 @dataclass(frozen=True, init=False)

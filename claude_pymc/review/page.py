@@ -267,9 +267,14 @@ def _predictions(
             "about the prior than about the rows."
         )
         blocks.append(Block("picture", text, lambda: plot_shares(shares)))
-    if content.predictions is not None and len(content.predictions):
-        caption = f"{post.targets[-1]} predicted, noise included"
-        blocks.append(_table(_readable(content.predictions, post), caption, post))
+    if content.predictions is not None:
+        target = post.targets[-1]
+        frame = content.predictions[content.predictions[f"{target}_mean"].notna()]
+        caption = f"{target} predicted, noise included"
+        left_out = len(content.predictions) - len(frame)
+        if left_out:
+            caption += f"; {left_out} rows that lack a descriptor it needs are left out"
+        blocks.append(_table(_readable(frame, post), caption, post))
     return blocks or [Block("text", "Nothing was asked.")]
 
 

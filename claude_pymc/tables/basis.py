@@ -23,6 +23,8 @@ from claude_pymc.tables.memory import refuse_many_terms
 
 MANY = 2048  # rows for which loading numba pays
 REMEMBERED = 64  # bases
+HIGHEST = 10_000  # order of a term that is given: all below it are made, too
+LARGEST = 10**9  # degree or order of any basis: beyond, not even the terms can be counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,17 @@ class Factored(Basis):
                 f"{repeated[0]} twice" if repeated else "no term at all",
                 "an exponent list was copied",
                 "list each term once",
+            )
+        self._refuse_high("exponents", max((n for term in orders for n in term), default=0))
+
+    def _refuse_high(self, name: str, order: int) -> None:
+        """Refuse orders of which one function alone takes the memory of all below it."""
+        if self.exponents is not None and order > HIGHEST:
+            raise DesignError(
+                f"{name} up to {HIGHEST}",
+                f"{order}",
+                "a typing error, or values of a descriptor among the exponents",
+                "give lower ones",
             )
 
     def count(self, n_descriptors: int) -> int:
@@ -149,6 +162,10 @@ class Polynomial(Factored):
         """Check the degree."""
         super().__post_init__()
         check_whole("degree", self.degree, 0)
+
+    def steepness(self, n_descriptors: int) -> int:
+        """Total degree."""
+        return self.degree if self.exponents is None else max(map(sum, self.exponents))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""
@@ -335,10 +352,11 @@ def _as_orders(exponents: Any) -> Orders:
 
 def check_whole(name: str, value: Any, lowest: int) -> None:
     """Refuse anything but a whole number."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+    if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= LARGEST:
         raise DesignError(
-            f"{name} as a whole number of at least {lowest}",
+            f"{name} as a whole number of at least {lowest}"
+            + (f" and at most {LARGEST}" if isinstance(value, int) and value > lowest else ""),
             f"{value!r}",
-            "a broken or negative number",
+            "a broken, negative or far too large number",
             f"give {name} as an int",
         )

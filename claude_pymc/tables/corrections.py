@@ -69,11 +69,11 @@ def correction_sets(
         if target not in given:
             sets.append(terms if j == 0 else simple or terms[:1])
             continue
-        if isinstance(given[target], str) or any(isinstance(t, int) for t in given[target]):
+        if isinstance(given[target], str) or not all(map(_is_term, given[target])):
             raise DesignError(
                 f"corrections of {target!r} as a list of terms, such as {list(terms[:1])}",
                 f"{given[target]!r}",
-                "one pair of brackets too few",
+                "one pair of brackets too few or too many",
                 "give a list of names, or a list of lists of exponents",
             )
         chosen = [t if isinstance(t, str) else tuple(t) for t in given[target]]
@@ -92,6 +92,14 @@ def correction_sets(
         found = set(named)
         sets.append(tuple(t for t in terms if t in found))
     return tuple(sets)
+
+
+def _is_term(term: Any) -> bool:
+    """Say whether this is a name, or exponents."""
+    if isinstance(term, str):
+        return True
+    listed = isinstance(term, Sequence | np.ndarray)
+    return listed and all(isinstance(n, int | float | str | np.number) for n in term)
 
 
 def _of_group(name: Any, terms: Sequence[str], groups: Sequence[str]) -> list[Any]:

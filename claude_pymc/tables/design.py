@@ -39,6 +39,7 @@ from claude_pymc.tables.design_checks import (
     refuse_beyond,
     refuse_identical_columns,
     refuse_names,
+    refuse_overflow,
     refuse_quantities,
 )
 from claude_pymc.tables.expansion import Basis
@@ -49,6 +50,7 @@ from claude_pymc.tables.scaling import (
     forward,
     inverse,
     name_missing,
+    refuse_far,
     target_scaling,
     target_scaling_from_ranges,
 )
@@ -310,8 +312,10 @@ class Design:
             low, high = np.array(self.bounds).T
             start, end = self.basis.domain
             n = len(low)
-            scaled = start + (u[:, :n] - low) * ((end - start) / (high - low))
+            with np.errstate(over="ignore"):
+                scaled = start + (u[:, :n] - low) * ((end - start) / (high - low))
             u = scaled if n == u.shape[1] else np.hstack([scaled, u[:, n:]])
+        refuse_overflow(u, self.descriptors, self.basis)
         missing = np.isnan(u)
         if not missing.any():
             return self.basis.expand(u, out)
@@ -323,7 +327,10 @@ class Design:
     def to_model(self, y: Any) -> np.ndarray:
         """Map targets (..., target) from their units to the modelled scale."""
         values = forward(np.array(y, dtype=np.float64), self.targets, self.transforms)
-        return (values - np.array(self.location)) / np.array(self.scale)
+        with np.errstate(over="ignore"):
+            values = (values - np.array(self.location)) / np.array(self.scale)
+        refuse_far(values, self.targets)
+        return values
 
     def from_model(self, y: np.ndarray) -> np.ndarray:
         """Map targets (..., target) from the modelled scale back to their units."""

@@ -11,7 +11,7 @@ from claude_pymc.errors import DesignError, TableError
 from claude_pymc.tables.expansion import Basis
 from claude_pymc.tables.indicators import Indicated
 from claude_pymc.tables.landmarks import Landmarks
-from claude_pymc.tables.scaling import TRANSFORMS
+from claude_pymc.tables.scaling import LARGEST, TRANSFORMS
 from claude_pymc.tables.smooth import Additive
 
 Names = tuple[str, ...]
@@ -95,9 +95,12 @@ def refuse_beyond(
 
     A descriptor that enters linearly alone may have any value.
     """
+    if not bounds:  # text alone
+        return
     low, high = np.array(bounds).T
     half = (high - low) / 2
-    far = np.nan_to_num(np.abs(x - (low + high) / 2) / half)
+    with np.errstate(over="ignore"):
+        far = np.nan_to_num(np.abs(x - (low + high) / 2) / half)
     if not (far > (1 + 1e-9) * basis.reach).any():
         return
     far[:, np.array(basis.orders(len(descriptors)))[:, : len(half)].max(axis=0) < 2] = 0.0
@@ -118,6 +121,25 @@ def refuse_beyond(
         "there: they say nothing of what lies beyond",
         f"make the design with wider bounds, bounds={{{name!r}: {wide}}} in Design.from_table or "
         "Design.from_bounds ([bounds] in a study), and fit again; or leave these rows out",
+    )
+
+
+def refuse_overflow(u: np.ndarray, descriptors: Names, basis: Basis) -> None:
+    """Refuse rows u (row, descriptor), in the domain of the basis, whose terms are too large."""
+    power = max(basis.steepness(len(descriptors)), 1)
+    most = LARGEST ** (1.0 / power)
+    # Without a copy, and without what is missing.
+    if not u.size or max(np.fmax.reduce(u, axis=None), -np.fmin.reduce(u, axis=None)) <= most:
+        return
+    far = np.nan_to_num(np.abs(u))
+    if not (far > most).any():  # all are missing
+        return
+    row, j = np.unravel_index(int(far.argmax()), far.shape)
+    raise TableError(
+        f"values of {descriptors[j]!r} within {most:.3g} half widths of its bounds",
+        f"one {far[row, j]:.3g} half widths away, in row {row}",
+        f"a power of {power} of it, or its square, is no number any more",
+        "correct the value, give wider bounds, or lower the degree",
     )
 
 

@@ -39,6 +39,10 @@ class Basis(ABC):
         """How far from the middle of its bounds, in half widths, a descriptor may lie."""
         return math.inf
 
+    def steepness(self, n_descriptors: int) -> int:
+        """Highest power of a descriptor by which terms grow beyond the bounds."""
+        return 2  # a product of two descriptors
+
     @abstractmethod
     def count(self, n_descriptors: int) -> int:
         """Count the terms, without making them."""

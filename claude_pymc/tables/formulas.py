@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STATISTICS = ("minimum", "maximum", "range", "mean", "avg_dev", "mode")
+LEAST, LARGEST = 1e-30, 1e30  # amounts of which fractions can be taken
 TIE = 1e-9  # relative difference of fractions that are equal
 SYMBOLS = frozenset(
     "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se "
@@ -206,6 +207,8 @@ def _amounts(text: str) -> dict[str, float]:
     total = {name: n for name, n in total.items() if n}
     if not total:
         raise _Fault(None, "all amounts are zero", "correct the amounts")
+    if not all(LEAST < n < LARGEST for n in total.values()):
+        raise _Fault(None, f"an amount that is not between {LEAST:g} and {LARGEST:g}", "correct it")
     return total
 
 
@@ -269,6 +272,10 @@ def _place(symbol: str, position: dict[str, int], text: str, where: str) -> int:
 def _known(given: Sequence[str] | None, known: Sequence[str], name: str) -> tuple[str, ...]:
     """Return the known names that were asked for, in their own order."""
     chosen = list(known) if given is None else [given] if isinstance(given, str) else list(given)
+    if not chosen:
+        raise TableError(
+            f"some {name} among {list(known)}", "none", "an empty list", f"leave {name} out for all"
+        )
     for item in chosen:
         if item not in known:
             near = difflib.get_close_matches(str(item), known, n=1, cutoff=0.0)

@@ -58,6 +58,10 @@ class Indicated(Basis):
         """Reach of the basis of the numbers."""
         return self.basis.reach
 
+    def steepness(self, n_descriptors: int) -> int:
+        """Steepness of the basis of the numbers."""
+        return self.basis.steepness(n_descriptors - len(self.categories))
+
     def count(self, n_descriptors: int) -> int:
         """Count the terms of the basis and the categories."""
         more = sum(len(names) for _, names in self.categories)

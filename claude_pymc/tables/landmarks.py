@@ -90,6 +90,10 @@ class Landmarks(Basis):
         """Reach of the other basis."""
         return self.basis.reach
 
+    def steepness(self, n_descriptors: int) -> int:
+        """Steepness of the other basis."""
+        return self.basis.steepness(n_descriptors)
+
     def count(self, n_descriptors: int) -> int:
         """Count the terms of the other basis and the features."""
         return self.basis.count(n_descriptors) + sum(self._sizes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,6 +11,9 @@ import numpy as np
 from claude_pymc.errors import DesignError, TableError
 
 TRANSFORMS = ("identity", "log")
+# Sizes of numbers whose fourth powers (squares of variances), and sums of these, are numbers again.
+LEAST, LARGEST = 1e-50, 1e50
+FAR = math.log(LARGEST)  # logarithm of a value, at most
 
 Numbers = tuple[float, ...]
 Names = tuple[str, ...]
@@ -33,6 +38,8 @@ def descriptor_bounds(x: np.ndarray, descriptors: Names) -> tuple[tuple[float, f
             )
     low, high = np.nanmin(x, axis=0), np.nanmax(x, axis=0)
     for j, name in enumerate(descriptors):
+        if high[j] > low[j]:
+            refuse_size(f"descriptor {name!r}", low[j], high[j])
         if not high[j] - low[j] > 1e-12 * max(abs(low[j]), abs(high[j])):
             raise DesignError(
                 f"a descriptor {name!r} that varies",
@@ -41,6 +48,32 @@ def descriptor_bounds(x: np.ndarray, descriptors: Names) -> tuple[tuple[float, f
                 f"leave {name!r} out of the descriptors, or use Design.from_bounds",
             )
     return tuple((float(a), float(b)) for a, b in zip(low, high, strict=True))
+
+
+def refuse_size(what: str, low: float, high: float) -> None:
+    """Refuse values from low to high whose squares, or those of their range, are no numbers."""
+    low, high = float(low), float(high)
+    size = max(abs(low), abs(high))
+    if not (size <= LARGEST and (high - low >= LEAST or low == high)):
+        raise TableError(
+            f"values of {what} of a size up to {LARGEST:g}, that differ by more than {LEAST:g}",
+            f"{low:g} .. {high:g}",
+            "a unit that is far too small or too large, or a sign for 'not measured'",
+            "convert the unit, and leave cells empty where nothing was measured",
+        )
+
+
+def refuse_far(values: np.ndarray, targets: Names) -> None:
+    """Refuse targets (..., target) on the modelled scale whose squares are no numbers."""
+    far = np.abs(values) > LARGEST
+    if far.any():
+        name = targets[int(np.argwhere(far)[0][-1])]
+        raise TableError(
+            f"values of {name!r} within {LARGEST:g} times the scale of the design",
+            f"{np.abs(values[far]).max():.3g} times that scale",
+            "another unit, or a sign for 'not measured'",
+            "convert the unit, and leave cells empty where nothing was measured",
+        )
 
 
 def forward(y: np.ndarray, targets: Names, transforms: Names) -> np.ndarray:
@@ -56,11 +89,11 @@ def forward(y: np.ndarray, targets: Names, transforms: Names) -> np.ndarray:
                 "a typing error",
                 "choose a known transform",
             )
-        if (values[..., j] <= 0).any():
+        if (values[..., j] <= LEAST).any():
             raise TableError(
                 f"positive values of {targets[j]!r}, which is modelled by its logarithm",
                 f"{np.nanmin(values[..., j]):g}",
-                "a difference or a shifted quantity has no logarithm",
+                "a difference or a shifted quantity has no logarithm, nor has a sign for 'nothing'",
                 "correct the value, or use the transform 'identity'",
             )
         values[..., j] = np.log(values[..., j])
@@ -71,7 +104,7 @@ def inverse(values: np.ndarray, transforms: Names) -> np.ndarray:
     """Undo :func:`forward` in place; an overflow of the exponential stays finite."""
     for j, rule in enumerate(transforms):
         if rule == "log":
-            values[..., j] = np.exp(np.clip(values[..., j], -700.0, 700.0))
+            values[..., j] = np.exp(np.clip(values[..., j], -FAR, FAR))
     return values
 
 
@@ -89,6 +122,9 @@ def target_scaling(
     for quantity in set(quantities):
         columns = [j for j, q in enumerate(quantities) if q == quantity]
         measured = values[:, columns][np.isfinite(values[:, columns])]
+        if len(measured):
+            members = ", ".join(repr(targets[j]) for j in columns)
+            refuse_size(members, measured.min(), measured.max())
         if standardize and len(measured):
             shift = _shiftable(columns, corrections)
             centre = float(measured.mean()) if shift else 0.0
@@ -124,6 +160,7 @@ def target_scaling_from_ranges(
                     "the two ends are equal, or one is missing or infinite",
                     "give two different, finite ends",
                 )
+            refuse_size(quantity, min(ends), max(ends))
             shift = _shiftable(columns, corrections)
             centre = (min(ends) + max(ends)) / 2 if shift else 0.0
             pooled[quantity] = (centre, max(abs(e - centre) for e in ends) / 2)
@@ -147,7 +184,7 @@ def checked_bounds(
 ) -> dict[str, tuple[float, float]]:
     """Finite ranges in ascending order, of known descriptors."""
     for name, pair in bounds.items():
-        fine = len(pair) == 2 and np.isfinite(pair).all() and pair[0] < pair[1]
+        fine = len(pair) == 2 and all(map(_finite, pair)) and pair[0] < pair[1]
         if not fine or name not in descriptors:
             raise DesignError(
                 f"a range (low, high) with low < high of a descriptor among {list(descriptors)}",
@@ -155,7 +192,12 @@ def checked_bounds(
                 "the two are equal or exchanged, or the name is mistyped",
                 "give finite bounds in ascending order",
             )
+        refuse_size(f"{name!r} in bounds", *pair)
     return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
+
+
+def _finite(value: float) -> bool:
+    return bool(abs(value) <= sys.float_info.max)  # of an int of any length, too
 
 
 def outside(
@@ -175,7 +217,8 @@ def outside(
         return None
     low, high = np.array(bounds).T
     x = x[:, : len(bounds)]
-    beyond = np.nan_to_num(np.maximum(low - x, x - high) / (high - low), nan=0.0)
+    with np.errstate(over="ignore"):
+        beyond = np.nan_to_num(np.maximum(low - x, x - high) / (high - low), nan=0.0)
     count = int((beyond > 1e-6).any(axis=1).sum())
     if not count:
         return None

@@ -92,6 +92,7 @@ class Additive(Factored):
         """Check the orders, and freeze the pairs."""
         super().__post_init__()
         check_whole("order", self.order, 1)
+        self._refuse_high("an order of the basis, where exponents are given,", self.order)
         if not isinstance(self.products, bool):
             raise DesignError(
                 "True or False for products", f"{self.products!r}", "a typing error", "choose one"
