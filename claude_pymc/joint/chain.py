@@ -124,10 +124,10 @@ def rows_for(spec: JointGaussian, stats: PatternStats) -> tuple[KeptRows, float]
     if spec.needs == "rows" or not nested(stats):
         assert stats.kept is not None
         return stats.kept, 0.0
-    p = len(spec.design.terms)
+    p, d = len(spec.design.terms), len(spec.design.targets)
     with_primary = stats.present[:, -1]
     roots = stats.roots[with_primary]
-    root = triangle(roots.reshape(-1, roots.shape[-1])) if len(roots) else np.zeros((0, p + 1))
+    root = triangle(roots.reshape(-1, roots.shape[-1])) if len(roots) else np.zeros((0, p + d))
     n = len(root)
     found = KeptRows(root[:, :p], root[:, p:], np.full(n, np.nan), np.full(n, ""))
     return found, float(stats.counts[with_primary].sum() - n)

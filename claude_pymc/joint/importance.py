@@ -299,6 +299,8 @@ def _ridge(
     the logarithm of the noise falls: one ellipsoid fits its wide end or its narrow one.
     """
     value, centre, root = mode
+    if len(centre) == 1:
+        return []  # nothing narrows
     others = np.arange(len(centre)) != i
     covariance = root @ root.T
     sd = math.sqrt(covariance[i, i])
@@ -332,7 +334,10 @@ def _ridge(
             whole[i, i] = wide
             whole[others, i] = whole[i, others] = slope * wide
             whole[np.ix_(others, others)] = within + np.outer(slope, slope) * wide
-            pieces.append((reached[1], point, np.linalg.cholesky(whole)))
+            try:
+                pieces.append((reached[1], point, np.linalg.cholesky(whole)))
+            except np.linalg.LinAlgError:  # too narrow for its round-off
+                break
             inverse = within
     return pieces
 
