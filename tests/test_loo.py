@@ -4,13 +4,16 @@ import dataclasses
 
 import numpy as np
 import pytest
-from check_cases import simulated
+from check_cases import fitted, simulated
 from scipy.special import ndtr
+from scipy.stats import multivariate_normal
 from scipy.stats import t as student_t
 
 import claude_pymc as cp
 from claude_pymc.joint.chained import _student_scores, chained
+from claude_pymc.joint.left_out import left_out
 from claude_pymc.joint.rows import attach_rows
+from claude_pymc.joint.scales import scales_of
 from claude_pymc.review.against_rows import leave_one_out
 from claude_pymc.review.diagnostics import diagnose
 
@@ -30,9 +33,10 @@ def study():
     return design, table, posterior(design, table)
 
 
-def test_pit_is_that_of_a_fit_without_the_value(study):
+@pytest.mark.parametrize("closed", [False, True])
+def test_pit_is_that_of_a_fit_without_the_value(study, closed):
     design, table, post = study
-    loo = leave_one_out(chained(post, table))
+    loo = leave_one_out(chained(post, table), left_out(post, table) if closed else None)
     for i, j in [(0, 1), (3, 1), (9, 1), (12, 1), (2, 0), (20, 0), (24, 0)]:
         y = table.y.copy()
         y[i, j:] = np.nan  # the value, and the dearer ones of its row
@@ -42,6 +46,71 @@ def test_pit_is_that_of_a_fit_without_the_value(study):
         below = (drawn[:, 0, j] < table.y[i, j]).mean()
         error = np.sqrt(below * (1 - below) / len(drawn)) + 0.5 / len(drawn)
         assert loo.pit[i, j] == pytest.approx(below, abs=4 * error + 0.01), (i, j)
+
+
+@pytest.mark.parametrize("kind", ["three", "process", "lkj", "cubic"])
+def test_closed_form_is_the_dense_gaussian_of_all_values(kind):
+    """Corrections integrated out: all values are one Gaussian, conditioned by blocks."""
+    design, table, _ = simulated(kind, 1, shared=5, alone=3, cheap=4)
+    y = table.y.copy()
+    y[0, 0] = np.nan  # one more pattern
+    table = dataclasses.replace(table, y=y)
+    post = fitted(design, table, cp.LKJPrior() if kind == "lkj" else None)
+    found = left_out(post, table)
+    few = post.thinned(1000)
+    assert len(found.score) == len(few.draws_of("sigma"))
+    scales = scales_of(post.spec)
+    values, phi, at = design.to_model(table.y), design.phi(table.x), np.isfinite(table.y)
+    for s in (0, 17):
+        linkage, sigma = few.draws_of("linkage")[s], few.draws_of("sigma")[s]
+        if kind == "lkj":
+            sd = 10.0 * sigma[[j for j, _ in post.spec.columns.entries]]
+        else:
+            names = [n for n in ("scale", "length") if n in few.idata["posterior"]]
+            parts = [
+                few.idata["posterior"][n]
+                .to_numpy()
+                .reshape(-1, few.idata["posterior"][n].shape[-1])
+                for n in names
+            ]
+            parts += [np.zeros((len(parts[0]), 0))] * (2 - len(parts))
+            sd = np.exp(scales.log_sd(scales.joined(*parts)))[s]
+        d = len(design.targets)
+        inverse = np.linalg.inv(np.eye(d) - linkage)
+        carried = np.zeros((len(phi), d, len(sd)))
+        for e, (j, b) in enumerate(post.spec.columns.entries):
+            carried[:, :, e] = phi[:, b, None] * inverse[:, j]
+        big = carried.reshape(-1, len(sd))
+        noise = inverse @ np.diag(sigma**2) @ inverse.T
+        whole = (big * sd**2) @ big.T + np.kron(np.eye(len(phi)), noise)
+        flat, present = values.ravel(), at.ravel()
+        for i, j in np.argwhere(at):
+            block = np.array([i * d + k for k in range(j, d) if at[i, k]])
+            rest = np.setdiff1d(np.flatnonzero(present), block)
+            gain = np.linalg.solve(whole[np.ix_(rest, rest)], whole[np.ix_(rest, block)])
+            residual = flat[block] - flat[rest] @ gain
+            left = whole[np.ix_(block, block)] - whole[np.ix_(block, rest)] @ gain
+            assert found.score[s, i, j] == pytest.approx(residual[0] / np.sqrt(left[0, 0]), 1e-5)
+            density = multivariate_normal.logpdf(residual, cov=left)
+            assert found.log_density[s, i, j] == pytest.approx(density, 1e-5, 1e-5)
+
+
+def test_weights_are_more_even_without_the_coefficients():
+    study = cp.Study.named("sine_pair")
+    table = study.table()
+    post = fitted(study.spec(table).design, table)
+    chain = chained(post, table)
+    with_them = leave_one_out(chain).pareto_k
+    without = leave_one_out(chain, left_out(post, table)).pareto_k
+    measured = np.isfinite(table.y)
+    assert (with_them[measured] > 0.7).mean() > 0.3
+    assert (without[measured] > 0.7).mean() < 0.03
+
+
+def test_no_closed_form_where_rows_are_needed():
+    design, table, _ = simulated("cubic", 0)
+    spec = cp.JointGaussian(design, noise="student")
+    assert left_out(cp.sample_prior(spec, draws=8, seed=0), table) is None
 
 
 def test_rows_are_the_product_of_the_chain(study):

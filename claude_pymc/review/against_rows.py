@@ -12,7 +12,8 @@ of the two means, N(0, 1/n + 1/m), and the ratio of the two mean squares, F(n, m
 
 Leaving out value j of a row and the dearer ones has the importance weights
 1 / p(y_j .. y_d | cheaper ones, theta), smoothed by Pareto's distribution (Vehtari et al., JMLR 25,
-72 (2024)); the weighted mean of Phi(z_j) is the leave-one-out PIT.
+72 (2024)); the weighted mean of Phi(z_j) is the leave-one-out PIT. Where it can be, theta is
+linkage, noise and scales alone (`claude_pymc.joint.left_out`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from scipy.stats import f as f_ratio
 
 from claude_pymc.joint.chained import Chained
 from claude_pymc.joint.convergence import Check
+from claude_pymc.joint.left_out import LeftOut
 from claude_pymc.review.uniformity import uniformity_p_value
 from claude_pymc.tables.patterns import by_pattern
 
@@ -68,22 +70,26 @@ class StandsOut(NamedTuple):
     pareto_k: float
 
 
-def leave_one_out(chain: Chained) -> LeaveOneOut:
-    """Leave out the values one by one, by importance weights."""
+def leave_one_out(chain: Chained, left: LeftOut | None = None) -> LeaveOneOut:
+    """Leave out the values one by one, by importance weights.
+
+    With ``left`` the coefficients are integrated out: only linkage, noise and scales are weighted.
+    """
     from arviz_stats.base import array_stats
 
     pit = np.full(chain.score.shape[1:], np.nan)
     k = np.full_like(pit, np.nan)
+    score = chain.score if left is None else left.score
     for j in range(pit.shape[1]):
         at = np.flatnonzero(chain.measured[:, j])
         if not len(at):
             continue
-        log_weights, k[at, j] = array_stats.psislw(chain.log_from(j)[:, at].T)
+        density = chain.log_from(j)[:, at] if left is None else left.log_density[:, at, j]
+        log_weights, k[at, j] = array_stats.psislw(density.T)  # weights are 1 / density
         weights = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))
         weights /= weights.sum(axis=1, keepdims=True)
-        pit[at, j] = (weights * ndtr(chain.score[:, at, j]).T).sum(axis=1)
-    limit = largest_k(len(chain.score))
-    return LeaveOneOut(chain.targets, np.clip(pit, 0.0, 1.0), k, limit)
+        pit[at, j] = (weights * ndtr(score[:, at, j]).T).sum(axis=1)
+    return LeaveOneOut(chain.targets, np.clip(pit, 0.0, 1.0), k, largest_k(len(score)))
 
 
 def largest_k(draws: int) -> float:

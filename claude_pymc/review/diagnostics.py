@@ -14,6 +14,7 @@ from claude_pymc.errors import CandidateError, Notice, SamplingError, TableError
 from claude_pymc.joint.asked import descriptors_of, known_of, lacks
 from claude_pymc.joint.chained import chained
 from claude_pymc.joint.convergence import Check, convergence
+from claude_pymc.joint.left_out import left_out
 from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.review.against_prior import conflict_check, sensitivity_check
@@ -201,7 +202,7 @@ def diagnose(
     rows = _measured(post, table)
     table = table.rows(rows)
     chain = chained(post, table)
-    loo = leave_one_out(chain)
+    loo = leave_one_out(chain, left_out(post, table))
     checks += [*pattern_checks(chain), *leave_one_out_checks(loo)]
     post = post.thinned(len(chain.score))
     means, slopes, places, x, what = _predicted(post, table, candidates)
