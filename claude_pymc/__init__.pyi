@@ -44,7 +44,6 @@ from claude_pymc.review.before import elicit as elicit
 from claude_pymc.review.before import sample_prior as sample_prior
 from claude_pymc.review.calibration import Calibration as Calibration
 from claude_pymc.review.calibration import calibrate as calibrate
-from claude_pymc.review.diagnostics import Diagnostics as Diagnostics
 from claude_pymc.review.diagnostics import diagnose as diagnose
 from claude_pymc.review.judged import plot_pit as plot_pit
 from claude_pymc.review.judged import plot_shares as plot_shares
@@ -58,9 +57,11 @@ from claude_pymc.review.prior_curves import plot_prior_predictive as plot_prior_
 from claude_pymc.review.report import report as report
 from claude_pymc.review.structure import plot_missing as plot_missing
 from claude_pymc.review.structure import plot_precision as plot_precision
+from claude_pymc.review.style import alt_text as alt_text
 from claude_pymc.review.surfaces import plot_slices as plot_slices
 from claude_pymc.review.surfaces import plot_update as plot_update
 from claude_pymc.review.ternary import plot_ternary as plot_ternary
+from claude_pymc.review.verdict import Diagnostics as Diagnostics
 from claude_pymc.simulators import simulate as simulate
 from claude_pymc.simulators import truth as truth
 from claude_pymc.study import Study as Study

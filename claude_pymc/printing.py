@@ -86,6 +86,9 @@ def print_predictions(
 ) -> None:
     """Print the predicted primary target, of all rows or of those where it was not measured."""
     target = targets[-1]
+    if not len(frame):
+        click.echo("No rows to predict.")
+        return
     rows = frame if everything else frame[frame[target].isna()]
     unit = unit_of(target, units)
     if not len(rows):

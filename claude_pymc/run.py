@@ -6,9 +6,11 @@ nothing behind.
 
 from __future__ import annotations
 
+import difflib
 import json
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,39 +20,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from claude_pymc.acquisition.propose import WORDS, propose
-from claude_pymc.errors import CandidateError, StudyError
+from claude_pymc.acquisition.propose import propose
+from claude_pymc.errors import CandidateError, Notice, StudyError
 from claude_pymc.joint.asked import known_of, lacks, refuse_lacking
 from claude_pymc.joint.crossvalidation import CrossValidation, cross_validate
 from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.joint.propriety import refuse_improper
 from claude_pymc.joint.sampling import Sampler
-from claude_pymc.review.diagnostics import Diagnostics, diagnose
+from claude_pymc.review.diagnostics import diagnose
 from claude_pymc.review.plots import plot_parameters, plot_predictions, plot_ranks
-from claude_pymc.review.report import report
+from claude_pymc.review.verdict import Diagnostics
 from claude_pymc.study import Study
 from claude_pymc.tables.reading import read_cells
 from claude_pymc.tables.statistics import PatternStats, notice_unmeasured
 from claude_pymc.tables.table import Table
 
 Stage = Callable[[str], object]
-PROB = 0.9  # of the intervals of hidden rows
 DRAWS, ROWS, STUDY, REPORT = "draws.nc", "rows.csv", "study.toml", "report.html"
 TABLES = {"checks.csv", "predictions.csv", "proposals.csv", "validation.csv"}
 PICTURES = {"predictions.png", "parameters.png", "ranks.png"}
 WRITTEN = {DRAWS, ROWS, STUDY, REPORT, "spec.json", "run.json"} | TABLES | PICTURES
-SCRIPT = '''"""Fits again what this folder holds; run it in the folder."""
-
-import claude_pymc as cp
-
-study = cp.Study.from_toml("{study}")
-table = study.table("{rows}")
-spec = study.spec(table)
-stats = cp.PatternStats.from_table(table, spec.design)
-assert stats.digest == "{digest}", "other rows, or another study"
-idata = cp.sample(spec, stats, draws={draws}, chains={chains}, seed={seed})
-print(cp.diagnose(idata, table))
-'''
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +92,7 @@ def fit(
         Told the name of each stage, for a progress display.
     """
     spec = study.spec(table)
-    stats = PatternStats.from_table(table, spec.design)
+    stats = PatternStats.from_table(table, spec.design, rows=spec.needs == "rows")
     refuse_improper(spec, stats)
     notice_unmeasured(stats)
     sampler = Sampler(spec)
@@ -174,6 +163,7 @@ def read_candidates(path: Path, study: Study, post: JointPosterior, every: bool)
     ``every`` descriptor is needed, or those without which no target is predicted.
     """
     cells, _ = study.described(read_cells(path), path.name)
+    _notice_unused(cells, study, post, path.name)
     for target in post.targets:
         if target not in cells.columns:
             cells = cells.assign(**{target: ""})
@@ -185,6 +175,16 @@ def read_candidates(path: Path, study: Study, post: JointPosterior, every: bool)
     lacking = np.isnan(table.x) if every else lacks(post.spec, table.x, known)
     refuse_lacking(lacking, post.descriptors, [f"line {i} of {path.name}" for i in cells.index])
     return table
+
+
+def _notice_unused(cells: pd.DataFrame, study: Study, post: JointPosterior, source: str) -> None:
+    """Say which columns of a file of candidates look like a target, and are none."""
+    known = {*post.descriptors, *post.targets, study.labels}
+    for name in (column for column in cells.columns if column not in known):
+        near = difflib.get_close_matches(name, [t for t in post.targets if t not in cells], n=1)
+        if near:
+            text = f"column {name!r} of {source} is not used: did you mean {near[0]!r}?"
+            warnings.warn(text, Notice, stacklevel=3)
 
 
 def propose_for(
@@ -282,6 +282,14 @@ def write(result: Fit, folder: Path, study_text: str) -> list[str]:
     attrs = dict(result.post.idata.attrs)
     run = {key: attrs[key] for key in attrs if key not in ("spec", "versions")}
     run |= {"table_hash": result.table.digest, "versions": json.loads(attrs["versions"])}
+    if result.validation is not None:
+        cv = result.validation
+        run |= {"prob": cv.prob, "failed_folds": list(cv.failed)}
+    if result.proposals is not None and "objective" in result.proposals.attrs:
+        told = result.proposals.attrs
+        run["aim"] = f"{told['objective']}; {told['incumbent_from']}"
+        if not told["improvement_likely"]:
+            run["aim"] += ". No candidate is likely to be better than that"
     (folder / "run.json").write_text(json.dumps(run, indent=2), encoding="utf-8")
     frame = result.table.to_frame()
     if result.table.labels and result.study.labels:
@@ -311,56 +319,13 @@ def load(folder: Path) -> tuple[Study, Table, JointPosterior]:
             "a typing error in the name, or a run that did not finish",
             "run `claude-pymc fit DATA.csv --study STUDY.toml --out DIR` first",
         )
+    lost = [name for name in (STUDY, ROWS) if not (folder / name).is_file()]
+    if lost:
+        raise StudyError(
+            f"a folder written by `claude-pymc fit`, with {STUDY} and {ROWS}",
+            f"{folder.name!r} without {lost[0]}",
+            "a file that was moved or deleted",
+            "put it back, or fit again",
+        )
     study = Study.from_toml(folder / STUDY)
     return study, study.table(folder / ROWS), JointPosterior.load(folder / DRAWS)
-
-
-def write_report(
-    folder: Path,
-    out: Path | None = None,
-    *,
-    overwrite: bool = False,
-    stage: Stage = lambda name: None,
-) -> tuple[Path, Diagnostics]:
-    """Write the page of a fit, by default into its folder; return where it is, and its checks."""
-    stage("reading the fit")
-    study, table, post = load(folder)
-    attrs, posterior = post.idata.attrs, post.idata["posterior"]
-    cv = None
-    if (folder / "validation.csv").is_file():
-        frame = pd.read_csv(folder / "validation.csv")
-        cv = CrossValidation(study.targets[-1], PROB, frame)
-    proposals = None
-    if (folder / "proposals.csv").is_file():
-        proposals = pd.read_csv(folder / "proposals.csv")
-        proposals = proposals.assign(why=[WORDS.get(rule, rule) for rule in proposals["rule"]])
-        proposals = proposals.drop(columns="rule")
-    predictions = pd.read_csv(folder / "predictions.csv")
-    target = study.targets[-1]
-    unmeasured = predictions[target].isna()
-    columns = [c for c in predictions.columns if not c.endswith("_std")]
-    script = SCRIPT.format(
-        study=STUDY,
-        rows=ROWS,
-        digest=attrs["data_hash"],
-        draws=posterior.sizes["draw"],
-        chains=posterior.sizes["chain"],
-        seed=attrs["seed"],
-    )
-    path = folder / REPORT if out is None else out
-    checks = report(
-        post,
-        path,
-        table,
-        title=study.title,
-        question=study.description,
-        candidates=study.pool(table) if study.candidates else None,
-        predictions=predictions[unmeasured][columns] if unmeasured.any() else predictions[columns],
-        proposals=proposals,
-        validation=cv,
-        script=script,
-        facts={"hash of the rows": table.digest},
-        overwrite=overwrite,
-        stage=stage,
-    )
-    return path, checks

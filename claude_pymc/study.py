@@ -52,6 +52,8 @@ class Study:
     prior : Prior
     likelihood : "conditional" or "joint"
         "joint" takes rows that lack descriptors.
+    noise : "normal" or "student"
+        Of the primary target.
     objective : Objective
     wants : dict of target to number
     rules : dict of target to rule
@@ -82,6 +84,7 @@ class Study:
     wants: dict[str, int] = field(default_factory=dict)
     rules: dict[str, str] = field(default_factory=dict)
     likelihood: str = "conditional"
+    noise: str = "normal"
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Study:
@@ -184,7 +187,7 @@ class Study:
             bounds=self.bounds,
             missing_descriptors=self.likelihood == "joint",
         )
-        return JointGaussian(design, self.prior, self.likelihood)
+        return JointGaussian(design, self.prior, self.likelihood, noise=self.noise)
 
 
 def _axis(name: str, low: float, high: float, number: int) -> np.ndarray:

@@ -29,6 +29,7 @@ KEYS: dict[str, tuple[str, ...]] = {
         "candidates",
         "prior",
         "likelihood",
+        "noise",
         "objective",
         "wants",
         "rules",
@@ -102,6 +103,7 @@ def fields_of(content: Mapping[str, Any]) -> dict[str, Any]:
         wants=dict(content.get("wants", {})) or {data["targets"][-1]: 1},
         rules=dict(content.get("rules", {})),
         likelihood=content.get("likelihood", "conditional"),
+        noise=content.get("noise", "normal"),
     )
 
 
@@ -223,8 +225,9 @@ def _check_values(content: Mapping[str, Any], categories: Mapping[str, Any]) -> 
             if not (_is_texts(value) if texts else fits(value)):
                 wanted = "a list of categories" if texts else expected
                 raise _wrong_type(f"{key} in [{section}]", wanted, value)
-    if not isinstance(content.get("likelihood", ""), str):
-        raise _wrong_type("likelihood", "a text", content["likelihood"])
+    for key in ("likelihood", "noise"):
+        if not isinstance(content.get(key, ""), str):
+            raise _wrong_type(key, "a text", content[key])
     for section, key in (
         ("data", "file"),
         ("data", "labels"),

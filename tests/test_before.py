@@ -60,7 +60,7 @@ def test_the_range_of_a_quantity_is_that_of_its_dearest_target():
         ["hardness", "sim", "exp"],
         quantities={"hardness": "hardness", "sim": "gap", "exp": "gap"},
     )
-    spec = cp.elicit(design, {"hardness": (0.0, 100.0), "sim": (0.0, 1.0), "exp": (1.0, 3.0)})
+    spec = cp.elicit(design, {"hardness": (0.0, 100.0), "exp": (1.0, 3.0)})
     assert spec.design.location == pytest.approx((50.0, 2.0, 2.0))
     assert spec.design.scale[1] == spec.design.scale[2] == pytest.approx(1.0 / 1.96, rel=1e-3)
 
@@ -96,6 +96,8 @@ def test_the_prior_predicts_and_reloads(options, tmp_path):
         (({"exp": (1, 5)}, 0.0), {}, cp.SpecError, "positive distance"),
         (({"exp": (1, 5)}, np.nan), {}, cp.SpecError, "positive distance"),
         (({"exp": (1, 5)}, 50.0), {}, cp.SpecError, "within the range"),
+        (({"exp": (1, 5)}, 1e-7), {}, cp.SpecError, "not tiny beside the range"),
+        (({"exp": (1, 5), "sim": (0, 3)},), {}, cp.DesignError, "one range for each quantity"),
         (({"exp": (1, 5)},), {"prob": 95}, cp.SpecError, "a percentage"),
     ],
 )
@@ -118,3 +120,21 @@ def test_a_logarithm_needs_a_positive_range():
 def test_a_flat_prior_has_no_draws():
     with pytest.raises(cp.SpecError, match="a proper prior to draw from"):
         cp.sample_prior(cp.JointGaussian(design_of(), cp.FlatPrior()))
+
+
+def test_a_distance_where_the_first_target_is_of_another_quantity():
+    design = cp.Design.from_bounds(
+        {"x": (0.0, 1.0)}, ["h", "sim", "exp"], quantities={"h": "h", "sim": "g", "exp": "g"}
+    )
+    with pytest.raises(cp.SpecError, match="a first target of the quantity of 'exp'"):
+        cp.elicit(design, {"h": (0.0, 1.0), "exp": (1.0, 3.0)}, within=0.2)
+
+
+def test_a_distance_is_that_to_the_nearest_of_three():
+    design = cp.Design.from_bounds({"x": (0.0, 1.0)}, ["cheap", "sim", "exp"])
+    spec = cp.elicit(design, {"exp": (0.0, 4.0)}, within=0.3)
+    drawn = cp.sample_prior(spec, draws=3000, seed=1)
+    y = drawn.predict(np.linspace(0, 1, 20)[:, None], "observation", seed=2).draws.to_numpy()
+    near = (np.abs(y[..., 2] - y[..., 1]) <= 0.3).mean()
+    assert near == pytest.approx(0.95, abs=0.03)
+    assert (np.abs(y[..., 2] - y[..., 0]) <= 0.3).mean() < near - 0.02

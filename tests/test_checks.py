@@ -76,6 +76,14 @@ def stuck():
     return diagnose(post.idata)
 
 
+def other_rows():
+    """One value that was changed after the fit."""
+    post, table, at = healthy("cubic", 0)
+    y = table.y.copy()
+    y[0, 1] += 1.0
+    return diagnose(post, changed(table, y), candidates=at)
+
+
 def other_site():
     """Rows of the primary target alone are from a site whose values are too high."""
     design, table, at = simulated("cubic", 0)
@@ -88,6 +96,14 @@ def other_noise():
     design, table, at = simulated("cubic", 1, shared=20, alone=10)
     rng = np.random.default_rng(0)
     y = table.y + (alone(table) * rng.normal(0.0, 1.0, len(table)))[:, None]
+    return diagnose(fitted(design, changed(table, y)), changed(table, y), candidates=at)
+
+
+def far_value():
+    """One value, ten of its sds off."""
+    design, table, at = simulated("plane", 3)
+    y = table.y.copy()
+    y[3, 1] += 1.0
     return diagnose(fitted(design, changed(table, y)), changed(table, y), candidates=at)
 
 
@@ -175,8 +191,10 @@ CASES = {
     "k-hat": [lambda: exact(k_hat=0.9)],
     "ESS of the weights": [lambda: exact(importance_ess=100.0)],
     "draws vary": [stuck],
+    "rows are those of the fit": [other_rows],
     "predictive p-value, 8 rows with exp": [other_site],
     "predictive p-value, 10 rows with exp": [other_noise],
+    "furthest value, left out": [far_value],
     "values with a high Pareto k": [far_rows],
     "leave-one-out coverage, sim": [too_sure],
     "leave-one-out PIT, sim": [two_heaps],

@@ -43,7 +43,7 @@ def test_from_rows_to_proposals_with_the_real_sampler(files):
     assert code == 0, err
     assert out.startswith("Small: 15 rows, 14 of sim, 11 of exp\n")
     for part in (
-        "passed  draws 3 of 3",
+        "passed  draws 4 of 4",
         "exp = c * sim + R(1) + noise",
         "Linkage of exp",
     ):

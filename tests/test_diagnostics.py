@@ -20,7 +20,7 @@ def test_a_good_posterior(idata):
     assert found.ok
     assert found.checks[:5] == convergence(idata)
     assert {check.about for check in found.checks[5:]} == {"prior", "linkage"}
-    assert lines[0] == "The posterior passed its checks."
+    assert lines[0].startswith("The draws passed their checks; whether the model fits")
     assert [line[:7] for line in lines[1:]] == ["passed "] * 9 + ["note   "] * 3
     assert "rows with the primary and a cheaper target: 4 of 15" in lines[-3]
     assert "target_accept = 0.95" in lines[-2]
@@ -43,7 +43,7 @@ def test_a_model_in_doubt_is_said_of_sound_draws(idata):
     idata["posterior"].dataset["sigma"].to_numpy()[:] *= 1e5
     found = diagnose(idata)
     assert found.sampled and not found.ok
-    assert found.verdict.startswith("The draws passed their checks; the model failed 1 of 9 checks")
+    assert found.verdict.startswith("The draws passed their checks; of the 4 others 1 failed")
     assert str(found).split("\n")[1].startswith("FAILED  prior-data conflict: noise of ")
     assert found.summary().split("\n")[2] == "passed  draws 5 of 5, prior 0 of 1, linkage 3 of 3"
 

@@ -35,6 +35,7 @@ ROOMS |= {
     "study": 5,
     "run": 6,
     "printing": 7,
+    "reporting": 7,
     "cli": 8,
     "__main__": 9,
 }

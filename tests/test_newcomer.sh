@@ -106,7 +106,7 @@ nothing_but 'gaps.csv study.toml study.toml.bak'
 
 sed -i.bak 's/,n\.d\.$/,/' gaps.csv
 says 0 "Gaps of a solid solution: 40 rows, 40 of gap_sim, 12 of gap_exp
-passed draws 3 of 3
+passed draws 4 of 4
 gap_exp = c * gap_sim
 Predicting 12 measured values of gap_exp that were hidden
 Predicted gap_exp [eV] where it was not measured
@@ -116,7 +116,7 @@ Written to fit" -- fit gaps.csv --study study.toml --out fit
 says 2 "an output folder that does not exist yet
 add --overwrite" -- fit gaps.csv --study study.toml --out fit
 
-says 0 "passed draws 3 of 3
+says 0 "passed draws 4 of 4
 Written to fit/report.html" -- report fit
 grep -q '<h1>Gaps of a solid solution</h1>' fit/report.html
 grep -q 'Which composition has the smallest measured gap?' fit/report.html

@@ -13,16 +13,13 @@ import claude_pymc as cp
 from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.joint.prediction import Prediction
 from claude_pymc.review.linkage import plot_corrections, plot_linkage
+from claude_pymc.review.maps import plot_maps
 from claude_pymc.review.places import held_at, in_words, near_by
 from claude_pymc.review.plots import plot_calibration, plot_parameters, plot_predictions, plot_ranks
+from claude_pymc.review.prior_curves import plot_prior_predictive
 from claude_pymc.review.structure import nodes_of, plot_missing, plot_precision
 from claude_pymc.review.style import CHEAPER, PRIMARY, alt_text
-from claude_pymc.review.surfaces import (
-    plot_maps,
-    plot_prior_predictive,
-    plot_slices,
-    plot_update,
-)
+from claude_pymc.review.surfaces import plot_slices, plot_update
 from claude_pymc.review.ternary import plot_ternary
 
 

@@ -63,7 +63,7 @@ def test_parameters_have_one_line_each(post, tmp_path):
     assert rows == [
         ["exp on sim", "exp on cheap", "sim on cheap"],
         ["x", "1"],
-        ["exp", "sim", "cheap"],
+        ["exp: 0.449 eV", "sim: 0.445", "cheap: 0.443"],  # medians in their units
     ]
     for axes, names in zip(figure.axes, rows, strict=True):
         drawn = [line for line in axes.lines if line.get_marker() == "o"]

@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from claude_pymc.campaign.ledger import CURRENT, FAILED
 from claude_pymc.errors import CampaignError
-from claude_pymc.review.plots import BLUE, GREY, ORANGE, STYLE, axis_label
+from claude_pymc.review.style import BLUE, GREY, ORANGE, STYLE, axis_label
 
 
 def best_so_far(campaign: Any) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from claude_pymc.review.plots import STYLE
+from claude_pymc.review.style import STYLE
 
 MAXIMUM = 2.2125
 TERMS = 49

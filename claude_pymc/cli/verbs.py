@@ -188,10 +188,10 @@ def propose(
 @FAILED
 def report(folder: Path, out: Path | None, overwrite: bool, allow_failed: bool) -> None:
     """Write one HTML page of a fit: data, model, checks, predictions, proposals, script."""
-    from claude_pymc import run
+    from claude_pymc import reporting
 
     with notices(), progress() as stage:
-        path, checks = run.write_report(folder, out, overwrite=overwrite, stage=stage)
+        path, checks = reporting.write_report(folder, out, overwrite=overwrite, stage=stage)
     click.echo(checks.summary())
     click.echo(f"\nWritten to {path}; open it in a browser.")
     _verdict(checks, allow_failed)
@@ -234,7 +234,7 @@ def _fit(
     page: bool = False,
 ) -> None:
     """Run a fit with progress, write its folder, print what a person needs."""
-    from claude_pymc import printing, run
+    from claude_pymc import printing, reporting, run
 
     with notices(), run.new_folder(out, overwrite) as folder:
         table = study.table(data)
@@ -243,7 +243,8 @@ def _fit(
             stage("writing tables and pictures")
             files = run.write(result, folder, path.read_text(encoding="utf-8"))
             if page:
-                files.append(run.write_report(folder, stage=stage)[0].name)
+                made = reporting.write_report(folder, checks=result.checks, stage=stage)
+                files.append(made[0].name)
     printing.print_fit(result)
     click.echo(f"\nWritten to {out}: {', '.join(files)}")
     _verdict(result.checks, allow_failed)

@@ -38,7 +38,8 @@ class Chained:
 
     Parameters
     ----------
-    targets : tuple of str
+    post : JointPosterior
+        With the draws that were used.
     score : array
         Normal scores z.
     log_density : array
@@ -48,11 +49,16 @@ class Chained:
         tells about it (its Fisher information; sd is the standard deviation of normal noise).
     """
 
-    targets: tuple[str, ...]
+    post: JointPosterior
     score: np.ndarray
     log_density: np.ndarray
     centre: np.ndarray
     sd: np.ndarray
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names, cheapest first."""
+        return self.post.targets
 
     @property
     def measured(self) -> np.ndarray:
@@ -101,7 +107,7 @@ def chained(post: JointPosterior, table: Table, shift: np.ndarray | None = None)
             score[:, at[rows], j], centre[:, at[rows], j] = z, mean[:, :, i]
             sd[:, at[rows], j] = own
             log_density[:, at[rows], j] = -0.5 * (z**2 + LOG_2PI) - np.log(own)
-    return Chained(spec.design.targets, score, log_density, centre, sd)
+    return Chained(post, score, log_density, centre, sd)
 
 
 def _primary(

@@ -78,6 +78,8 @@ def convergence(idata: Any) -> tuple[Check, ...]:
     names, draws = _watched(idata)
     if "k_hat" in idata.attrs:
         return _weights(idata.attrs, names, draws)
+    if idata.attrs.get("method") == "prior":  # independent draws
+        return (_all_vary(names, draws, "draw more"),)
     rhat, bulk, tail = _rhat_and_ess(draws)
     more = "draw more (draws=...), or simplify the corrections"
     checks = [
@@ -123,14 +125,19 @@ def _weights(attrs: Any, names: list[str], draws: np.ndarray) -> tuple[Check, ..
     """Judge draws (quantity, chain, draw) of method "exact" by their importance weights."""
     k_hat = float(attrs["k_hat"])
     ess = min(float(attrs["importance_ess"]), draws[0].size)  # some may have been left out since
-    stuck = _stuck(draws)
     other = "draw more, or name the corrections" if "ranking" in attrs else "use method='nuts'"
-    shown = f"{names[int(stuck.argmax())]} does not" if stuck.any() else "all do"
     return (
         Check("k-hat", f"{k_hat:.2f}", f"at most {K_HAT}", k_hat <= K_HAT, other),
         Check("ESS of the weights", f"{ess:.0f}", f"at least {ESS:g}", ess >= ESS, "draw more"),
-        Check("draws vary", shown, "every quantity", not stuck.any(), other),
+        _all_vary(names, draws, other),
     )
+
+
+def _all_vary(names: list[str], draws: np.ndarray, advice: str) -> Check:
+    """Check that every quantity has more than one value."""
+    stuck = _stuck(draws)
+    shown = f"{names[int(stuck.argmax())]} does not" if stuck.any() else "all do"
+    return Check("draws vary", shown, "every quantity", not stuck.any(), advice)
 
 
 def _stuck(draws: np.ndarray) -> np.ndarray:
@@ -156,7 +163,10 @@ def _watched(idata: Any) -> tuple[list[str], np.ndarray]:
         dims = [(d, n) for d, n in zip(values.dims[2:], values.shape[2:], strict=True)]
         labels = [values[d].to_numpy() if d in values.coords else range(n) for d, n in dims]
         places = list(itertools.product(*labels))
-        for i in np.flatnonzero((flat != 0.0).any(axis=(0, 1))):  # the others are structural zeros
+        moving = (flat != 0.0).any(axis=(0, 1))  # the others are structural zeros
+        if not known:  # of another model, where a diagonal may be one
+            moving = ~((flat == flat[:1, :1]).all(axis=(0, 1)) & np.isfinite(flat[0, 0]))
+        for i in np.flatnonzero(moving):
             names.append(f"{name}[{', '.join(map(str, places[i]))}]")
             draws.append(flat[..., i])
     if not draws or all(np.ptp(values) == 0.0 for values in draws):

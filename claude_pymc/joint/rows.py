@@ -78,8 +78,7 @@ def attach_rows(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Notice)
         stats = PatternStats.from_table(table, design)
-    sums = json.loads(idata.attrs.get("data_sums", "null"))
-    if sums is not None and not _close(sums, stats.sums()):
+    if not same_rows(idata, stats):
         text = "the rows are not those of the fit: leave-one-out does not hold for them"
         warnings.warn(text, Notice, stacklevel=2)
     n_draws = len(post.draws_of("root"))
@@ -120,6 +119,12 @@ def attach_rows(
         log_det = np.log(np.abs(np.diagonal(lower, axis1=-2, axis2=-1))).sum(axis=-1)[:, None]
         log_row[:, rows] = -0.5 * (np.square(white).sum(axis=-1) + len(have) * LOG_2PI) - log_det
     return _add(idata, post, table, kept, log_value, replicate, log_row)
+
+
+def same_rows(idata: xr.DataTree, stats: PatternStats) -> bool:
+    """Say whether draws are from these statistics, whatever the order of rows; True if unknown."""
+    sums = json.loads(idata.attrs.get("data_sums", "null"))
+    return sums is None or _close(sums, stats.sums())
 
 
 def _close(first: dict[str, list[float]], second: dict[str, list[float]]) -> bool:

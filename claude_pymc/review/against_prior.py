@@ -1,6 +1,7 @@
 r"""What the prior does: conflict with the rows, and sensitivity by power-scaling.
 
-*Conflict.* Posterior medians of linkage, noise and scales far out in the tails of their priors: had
+*Conflict.* Posterior medians of linkage, noise and scales far out in the tails of their priors (of
+noise the upper one alone: simulations without noise exist): had
 the data come from the prior, the tail probability 2 min(F(m), 1 - F(m)) would be small seldom
 (the posterior median spreads less than the prior), so that it serves as a cautious p-value
 (in the spirit of Evans, Moshonov, Bayesian Analysis 1, 893 (2006)).
@@ -16,10 +17,11 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtr, softmax
 
 from claude_pymc.joint.convergence import Check
 from claude_pymc.joint.density import draw_lkj, lkj_arrays, lkj_batch
+from claude_pymc.joint.noise import NORMAL
 from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.joint.priors import FLOOR, LKJPrior, ShrinkagePrior
 from claude_pymc.joint.scales import scales_of
@@ -28,6 +30,7 @@ from claude_pymc.notation import CHAIN, DRAW
 LEVEL = 0.01
 SENSITIVE = 0.05
 ALPHAS = (0.99, 1.01)
+NOISE = "noise of "
 PRIOR_DRAWS, PRIOR_SEED = 4000, 20251122
 
 
@@ -47,7 +50,7 @@ def top_level(post: JointPosterior) -> dict[str, tuple[np.ndarray, float, float]
         found[name] = linkage[:, j, k], mean, prior.linkage_sd
     for j, target in enumerate(design.targets):
         log_sigma = np.log(np.maximum(sigma[:, j] - FLOOR, 1e-12))
-        found[f"noise of {target}"] = log_sigma, float(np.log(prior.noise)), prior.noise_log_sd
+        found[f"{NOISE}{target}"] = log_sigma, float(np.log(prior.noise)), prior.noise_log_sd
     posterior = post.idata["posterior"].dataset
     parts = [
         posterior[name].transpose(CHAIN, DRAW, ...).to_numpy().reshape(len(sigma), -1)
@@ -63,8 +66,9 @@ def top_level(post: JointPosterior) -> dict[str, tuple[np.ndarray, float, float]
         for i, name in enumerate(names):
             found[name] = hyper[:, i], float(scales.mean[i]), float(scales.sd[i])
     if spec.noise == "student":
-        nu = np.log(post.draws_of("freedom"))
-        found["degrees of freedom"] = nu, float(np.log(prior.freedom)), prior.freedom_log_sd
+        nu, mean = post.draws_of("freedom"), float(np.log(prior.freedom))
+        heavy = np.where(nu < NORMAL, np.log(nu), mean)  # normal noise has no degrees of freedom
+        found["degrees of freedom"] = heavy, mean, prior.freedom_log_sd
     return found
 
 
@@ -72,10 +76,11 @@ def tails(post: JointPosterior) -> dict[str, float]:
     """Tail probability of the posterior median in the prior, by name of the quantity."""
     if isinstance(post.spec.prior, LKJPrior):
         return _tails_of_lkj(post, post.spec.prior)
-    return {
-        name: float(2.0 * ndtr(-abs((np.median(draws) - mean) / sd)))
-        for name, (draws, mean, sd) in top_level(post).items()
-    }
+    found = {}
+    for name, (draws, mean, sd) in top_level(post).items():
+        z = float((np.median(draws) - mean) / sd)
+        found[name] = float(2.0 * ndtr(-(max(z, 0.0) if name.startswith(NOISE) else abs(z))))
+    return found
 
 
 def _tails_of_lkj(post: JointPosterior, prior: LKJPrior) -> dict[str, float]:
@@ -92,11 +97,12 @@ def _tails_of_lkj(post: JointPosterior, prior: LKJPrior) -> dict[str, float]:
         for j, k, _ in spec.links
     }
     for j, target in enumerate(targets):
-        pairs[f"noise of {target}"] = post.draws_of("sigma")[:, j], sigma[:, first + j]
+        pairs[f"{NOISE}{target}"] = post.draws_of("sigma")[:, j], sigma[:, first + j]
     found = {}
     for name, (after, before) in pairs.items():
         below = (1 + (before < np.median(after)).sum()) / (2 + len(before))
-        found[name] = float(2.0 * min(below, 1.0 - below))
+        least = 1.0 - below if name.startswith(NOISE) else min(below, 1.0 - below)
+        found[name] = float(min(1.0, 2.0 * least))
     return found
 
 
@@ -156,13 +162,14 @@ def sensitivity(log_density: np.ndarray, quantities: np.ndarray) -> np.ndarray:
     """Change of each quantity (draw, quantity) for each doubling of a power of the density."""
     from arviz_stats.base import array_stats
 
+    if np.ptp(log_density) == 0.0:
+        return np.zeros(quantities.shape[1])
     weights = []
     for alpha in ALPHAS:
         with warnings.catch_warnings():  # of a constant density
             warnings.simplefilter("ignore")
             log_weights = array_stats.power_scale_lw(log_density, alpha=alpha)
-        values = np.exp(log_weights - log_weights.max())
-        weights.append((values / values.sum())[None])
+        weights.append(softmax(log_weights)[None])
     found = [
         float(array_stats.power_scale_sense(column[None], weights[0], weights[1], *ALPHAS))
         for column in quantities.T

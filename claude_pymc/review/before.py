@@ -140,16 +140,16 @@ def elicit(
     >>> [round(end, 6) for end in spec.design.from_model(np.array([[-1.96, 1.96]]))[0].tolist()]
     [0.99..., 5.00...]
     """
-    if not 0.5 <= prob < 1.0:
+    if not 0.5 <= prob <= 0.99:
         raise SpecError(
-            "a probability from 0.5 to below 1", f"{prob!r}", "a percentage", "write 0.95, not 95"
+            "a probability from 0.5 to 0.99", f"{prob!r}", "a percentage", "write 0.95, not 95"
         )
     scaled = _scaled(design, between, float(ndtri(0.5 * (1.0 + prob))))
     spec = JointGaussian(scaled, BASE)
     near = _near(spec, within)
     phi = scaled.phi(_points(scaled, seed))
     rng = np.random.default_rng(seed)
-    drawn = _Drawn(spec, phi, [draw_prior(spec, rng) for _ in range(DRAWS)])
+    drawn = _Drawn(spec, phi, [draw_prior(spec, rng) for _ in range(DRAWS)], rng)
     top = float(ndtri(0.5 * (1.0 + prob)))
     if within is None:
         g = _solve(lambda factor: _share(drawn.values(factor, factor)[-1], top), prob)
@@ -171,6 +171,13 @@ def elicit(
             return y[-1] - y[near]
 
         h = _solve(lambda factor, apart=apart: _share(apart(factor), limit), prob)
+        if h < 2.0 * LEAST:
+            raise SpecError(
+                "a distance that is not tiny beside the range of the property",
+                f"{within!r}, beside {between}",
+                "another unit, or a simulation that is the experiment",
+                "give a larger distance",
+            )
     return replace(spec, prior=_scaled_prior(g, h))
 
 
@@ -200,13 +207,14 @@ def _solve(share: Any, prob: float) -> float:
 class _Drawn:
     """Values of all targets at some points, as functions of the two factors."""
 
-    def __init__(self, spec: JointGaussian, phi: np.ndarray, found: list[Any]) -> None:
+    def __init__(
+        self, spec: JointGaussian, phi: np.ndarray, found: list[Any], rng: np.random.Generator
+    ) -> None:
         self.mean = np.zeros_like(found[0]["linkage"])
         for j, k, mean in spec.links:
             self.mean[j, k] = mean
         self.off = np.array([one["linkage"] for one in found]) - self.mean
         sigma = np.array([one["sigma"] for one in found])
-        rng = np.random.default_rng(len(phi))
         self.noise = rng.standard_normal((len(found), len(phi), sigma.shape[1])) * sigma[:, None]
         self.surface = np.array([one["corrections"] for one in found]) @ phi.T
 
@@ -232,6 +240,14 @@ def _scaled(design: Design, between: Mapping[str, tuple[float, float]], z: float
             "use the names of the targets",
         )
     of_quantity = dict(zip(design.targets, design.quantities, strict=True))
+    twice = [t for t in between if sum(of_quantity[u] == of_quantity[t] for u in between) > 1]
+    if twice:
+        raise DesignError(
+            "one range for each quantity",
+            f"ranges of {twice}, of one quantity",
+            "targets of one quantity share their scaling",
+            f"give that of {twice[-1]!r}, and how near the others are by within",
+        )
     said = {of_quantity[name]: name for name in design.targets if name in between}
     location, scale = [], []
     for target, rule in zip(design.targets, design.transforms, strict=True):
@@ -270,6 +286,14 @@ def _near(spec: JointGaussian, within: float | None) -> int:
             f"quantities {list(spec.design.quantities)}",
             "a difference needs two targets of one quantity",
             "leave within out",
+        )
+    quantities = spec.design.quantities
+    if quantities[0] != quantities[-1]:
+        raise SpecError(
+            f"a first target of the quantity of {spec.design.targets[-1]!r}, where within is given",
+            f"{spec.design.targets[0]!r}, of the quantity {quantities[0]!r}",
+            "what the first target varies by does not set what the others vary by",
+            "leave within out, or leave targets of other quantities out",
         )
     if not (isinstance(within, int | float) and 0 < within < np.inf):
         raise SpecError(

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from claude_pymc.errors import CandidateError, Notice, SamplingError, TableError
 from claude_pymc.joint.asked import descriptors_of, known_of, lacks
-from claude_pymc.joint.chained import chained
+from claude_pymc.joint.chained import Chained, chained
 from claude_pymc.joint.convergence import Check, convergence
 from claude_pymc.joint.left_out import left_out
 from claude_pymc.joint.posterior import JointPosterior
+from claude_pymc.joint.priors import FLOOR
+from claude_pymc.joint.rows import same_rows
 from claude_pymc.joint.spec import JointGaussian
+from claude_pymc.notation import CHAIN, DRAW
 from claude_pymc.review.against_prior import conflict_check, sensitivity_check
 from claude_pymc.review.against_rows import (
-    LeaveOneOut,
-    StandsOut,
     leave_one_out,
     leave_one_out_checks,
     pattern_checks,
@@ -32,94 +34,19 @@ from claude_pymc.review.used import (
     KNOWN,
     PRIOR,
     extrapolation_check,
+    odd_values,
     rests,
     rests_check,
 )
+from claude_pymc.review.verdict import KINDS, Diagnostics
 from claude_pymc.tables.patterns import columns_of
+from claude_pymc.tables.statistics import PatternStats
 from claude_pymc.tables.table import Table
 
-KINDS = ("draws", "model", "prior", "linkage", "use")
 MOST_PLACES = 200
-
-
-@dataclass(frozen=True, eq=False)
-class Diagnostics:
-    """Checks of a posterior; printing it says failures first.
-
-    Parameters
-    ----------
-    checks : tuple of Check
-        Of the draws first, then of the model, its prior, its linkage, and its use.
-    notes : tuple of str
-        Facts that neither pass nor fail.
-    loo : LeaveOneOut or None
-        Figures of each measured value, where the rows were given.
-    shares : DataFrame or None
-        What each prediction rests on: weights of cheaper values that are known there and of the
-        rows of each target, of sum one; and the share of the prior in its variance.
-    standing_out : tuple of StandsOut
-        The ten values with a high Pareto k, or furthest out in the tails of their prediction.
-    """
-
-    checks: tuple[Check, ...]
-    notes: tuple[str, ...] = ()
-    loo: LeaveOneOut | None = None
-    shares: pd.DataFrame | None = None
-    standing_out: tuple[StandsOut, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """True if no check failed."""
-        return not self.failed
-
-    @property
-    def failed(self) -> tuple[Check, ...]:
-        """Checks that failed."""
-        return tuple(check for check in self.checks if check.passed is False)
-
-    @property
-    def sampled(self) -> bool:
-        """True if no check of the draws failed: they are draws of the posterior of the model."""
-        return all(check.about != "draws" for check in self.failed)
-
-    @property
-    def verdict(self) -> str:
-        """One sentence: whether the draws may be believed, and whether the model may."""
-        judged = sum(check.passed is not None for check in self.checks)
-        if not self.sampled:
-            return "DO NOT TRUST THESE NUMBERS YET: the posterior failed a check."
-        if self.failed:
-            return (
-                f"The draws passed their checks; the model failed {len(self.failed)} of {judged} "
-                "checks: read them before relying on the numbers."
-            )
-        return "The posterior passed its checks."
-
-    def __str__(self) -> str:
-        """Return the verdict, then failed checks, then the others."""
-        order = {False: 0, True: 1, None: 2}
-        ordered = sorted(self.checks, key=lambda check: order[check.passed])
-        return "\n".join([self.verdict, *map(str, ordered), *(f"note    {n}" for n in self.notes)])
-
-    def summary(self) -> str:
-        """Return the verdict, what failed and the notes in full; how many passed, by kind."""
-        told = [str(check) for check in self.checks if check.passed is None]
-        counts = []
-        for kind in KINDS:
-            judged = [
-                check for check in self.checks if check.about == kind and check.passed is not None
-            ]
-            if judged:
-                counts.append(f"{kind} {sum(bool(c.passed) for c in judged)} of {len(judged)}")
-        passed = f"passed  {', '.join(counts)}"
-        notes = [f"note    {note}" for note in self.notes]
-        return "\n".join([self.verdict, *map(str, self.failed), passed, *told, *notes])
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row per check: about, name, value, threshold, passed (None: information), advice."""
-        columns = ("about", "name", "value", "threshold", "passed", "advice")
-        rows = [[getattr(check, name) for name in columns] for check in self.checks]
-        return pd.DataFrame(rows, columns=list(columns))
+MOST_ROWS, SEED = 4000, 20251129  # rows that the model is checked on, and how they are drawn
+NOISE_FREE = "its values have none to speak of: spread and leave-one-out are not judged"
+FEWEST = 100  # draws, below which no weights can be smoothed
 
 
 def diagnose(
@@ -158,7 +85,8 @@ def diagnose(
     Returns
     -------
     Diagnostics
-        ``.ok``, ``.sampled``, ``.failed``, ``.checks``, ``.to_frame()``; ``print`` it to read it.
+        ``print`` it to read it; ``.ok``, ``.sampled``, ``.failed``, ``.checks``, ``.to_frame()``;
+        with ``table`` also ``.loo``, ``.shares`` and ``.standing_out``, the values to look at.
 
     Raises
     ------
@@ -173,6 +101,13 @@ def diagnose(
     >>> diagnose(post, table, candidates=mesh).ok    # doctest: +SKIP
     """
     tree = getattr(idata, "idata", idata)
+    if not isinstance(tree, xr.DataTree):
+        raise SamplingError(
+            "draws, as a DataTree or a JointPosterior",
+            type(idata).__name__,
+            "a path, or arguments in another order",
+            "load a file by JointPosterior.load(path)",
+        )
     checks = list(convergence(tree))
     notes = []
     accept = tree.attrs.get("target_accept")
@@ -186,6 +121,10 @@ def diagnose(
                 "draws of a model of your own, or a tree that lost its attributes",
                 "pass spec=, or give the draws alone: their groups are checked",
             )
+        sizes = tree["posterior"].sizes
+        if sizes[CHAIN] * sizes[DRAW] < FEWEST:
+            notes.append(f"fewer than {FEWEST} draws: the model is not checked")
+            return Diagnostics(tuple(checks), tuple(notes))
         return Diagnostics((*checks, *own_checks(tree)), tuple(notes))
     post = idata if isinstance(idata, JointPosterior) else JointPosterior(tree, spec)
     if table is not None and not isinstance(table, Table):
@@ -195,30 +134,80 @@ def diagnose(
             "a data frame does not say which columns are descriptors and which targets",
             "make one: Table.from_frame(frame, descriptors, targets)",
         )
-    checks += [conflict_check(post), *noise_checks(post), *linkage_checks(post, table)]
+    if tree.attrs.get("method") != "prior":
+        checks += [conflict_check(post), *noise_checks(post), *linkage_checks(post, table)]
     if table is None:
         notes.append("give the rows to check the model, too: diagnose(post, table)")
         return Diagnostics(_in_order(checks), tuple(notes))
+    if tree.attrs.get("method") == "prior":
+        raise SamplingError(
+            "draws from a posterior, where rows are given",
+            "draws from the prior",
+            "the result of sample_prior",
+            "fit the rows; draws from the prior are looked at by plot_slices",
+        )
     rows = _measured(post, table)
+    notes += odd_values(table)
     table = table.rows(rows)
+    checks.append(_rows_of_the_fit(post, table))
+    total = table
+    if len(table) > MOST_ROWS:
+        notes.append(f"the model is checked on {MOST_ROWS} of {len(table)} rows, drawn at random")
+        drawn = np.sort(np.random.default_rng(SEED).permutation(len(table))[:MOST_ROWS])
+        rows, table = rows[drawn], table.rows(drawn)
+    if len(post.draws_of("sigma")) < FEWEST:
+        notes.append(f"fewer than {FEWEST} draws: the model is not checked")
+        return Diagnostics(_in_order(checks), tuple(notes))
     chain = chained(post, table)
-    loo = leave_one_out(chain, left_out(post, table))
-    checks += [*pattern_checks(chain), *leave_one_out_checks(loo)]
-    post = post.thinned(len(chain.score))
-    means, slopes, places, x, what = _predicted(post, table, candidates)
+    seen, exact = _with_noise(chain)
+    checks += [Check(f"noise of {t}", NOISE_FREE, "", None, "", "model") for t in exact]
+    labels = table.labels or tuple(str(i) for i in rows)
+    loo = leave_one_out(seen, left_out(post, table), labels)
+    checks += [*pattern_checks(seen), *leave_one_out_checks(loo)]
+    post = chain.post
+    means, slopes, places, x, what = _predicted(post, total, candidates)
     log_likelihood = chain.log_from(0).sum(axis=1)
-    found = rests(post, table, chain, means, slopes)
+    times = _counts(post, total) / np.maximum(_counts(post, table), 1)
+    found = rests(post, table, chain, means, slopes, times)
     checks += [
         sensitivity_check(post, log_likelihood, means, places),
         rests_check(found, post.targets, places),
-        extrapolation_check(post, table, x, what),
+        extrapolation_check(post, total, x, what),
     ]
     columns = [KNOWN, *(f"rows of {t}" for t in post.targets)]
     frame = pd.DataFrame(found.weights, columns=columns, index=pd.Index(places, name="at"))
     frame[PRIOR] = found.prior
-    labels = list(table.labels) or [str(i) for i in rows]
-    far = tuple(standing_out(loo, labels))
+    far = tuple(standing_out(loo))
     return Diagnostics(_in_order(checks), tuple(notes), loo, frame, far)
+
+
+def _counts(post: JointPosterior, table: Table) -> np.ndarray:
+    """Count the values of each target (target)."""
+    return np.asarray(np.isfinite(columns_of(table, post.spec.design)[1]).sum(axis=0))
+
+
+def _with_noise(chain: Chained) -> tuple[Chained, list[str]]:
+    """Leave out targets whose noise is at its floor, where scores are round-off; and name them."""
+    sigma = chain.post.draws_of("sigma")
+    exact = np.quantile(sigma, 0.95, axis=0) < 10.0 * FLOOR
+    score = np.where(exact, np.nan, chain.score)
+    return replace(chain, score=score), [
+        t for t, is_exact in zip(chain.targets, exact, strict=True) if is_exact
+    ]
+
+
+def _rows_of_the_fit(post: JointPosterior, table: Table) -> Check:
+    """Check that the draws are from these rows."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Notice)
+        same = same_rows(post.idata, PatternStats.from_table(table, post.spec.design))
+    return Check(
+        "rows are those of the fit",
+        "they are" if same else f"the {len(table)} rows are others",
+        "the same values",
+        same,
+        "what follows is about other rows than the draws: give those of the fit, or fit again",
+    )
 
 
 def _in_order(checks: list[Check]) -> tuple[Check, ...]:
@@ -244,6 +233,15 @@ def _measured(post: JointPosterior, table: Table) -> np.ndarray:
             "pass the rows of the fit",
         )
     return np.flatnonzero(rows)
+
+
+def _reached(post: JointPosterior, x: np.ndarray) -> bool:
+    """Say whether the functions of the basis hold at a place (descriptor)."""
+    try:
+        post.spec.design.refuse_beyond(x[None])
+    except TableError:
+        return False
+    return True
 
 
 def _predicted(
@@ -285,6 +283,14 @@ def _predicted(
             "fill them, or pass candidates",
         )
     at = at[np.linspace(0, len(at) - 1, min(len(at), MOST_PLACES)).round().astype(int)]
+    at = np.array([i for i in at if _reached(post, x[i])], dtype=int)
+    if not len(at):
+        raise CandidateError(
+            f"{what} within the reach of the basis",
+            f"none of {len(x)}",
+            "places far outside of the bounds of the design",
+            "make the design with wider bounds, and fit again",
+        )
     design, known = post.spec.design, known[at]
 
     def means_of(values: np.ndarray) -> np.ndarray:

@@ -106,8 +106,8 @@ def _contraction(post: JointPosterior, j: int, k: int) -> Check:
         f"{draws.mean():.2f} with sd {after:.2g}, {ratio:.2f} of that of its prior",
         f"at most {CONTRACTED}",
         ratio <= CONTRACTED,
-        "the rows hardly speak of this linkage: measure where the cheaper value is known, or leave "
-        "terms out of the corrections",
+        "the rows have hardly taught this linkage, and what is predicted through it rests on its "
+        "prior: measure where the cheaper value is known, or leave terms out of the corrections",
         "linkage",
     )
 

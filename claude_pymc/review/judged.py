@@ -8,13 +8,24 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from claude_pymc.errors import SamplingError
-from claude_pymc.review.against_rows import LeaveOneOut
+from claude_pymc.review.against_rows import NULL_DRAWS, LeaveOneOut
+from claude_pymc.review.places import refuse_prob
 from claude_pymc.review.style import GREY, PALE, STYLE, describe, headline, look_of, number
 from claude_pymc.review.uniformity import band
 from claude_pymc.review.used import KNOWN, PRIOR
 
 MOST = 30  # predictions that are drawn one by one
 HATCHES = ("", "//", "", "", "..")
+
+
+def _no_figures(what: str, got: object, name: str) -> SamplingError:
+    """Say where such figures come from."""
+    return SamplingError(
+        what,
+        type(got).__name__,
+        "the whole of diagnose, or checks without the rows",
+        f"pass diagnose(post, table).{name}",
+    )
 
 
 def plot_pit(loo: LeaveOneOut, level: float = 0.95) -> Figure:
@@ -40,6 +51,9 @@ def plot_pit(loo: LeaveOneOut, level: float = 0.95) -> Figure:
     --------
     >>> plot_pit(diagnose(post, table).loo).savefig("pit.png")   # doctest: +SKIP
     """
+    if not isinstance(loo, LeaveOneOut):
+        raise _no_figures("leave-one-out figures", loo, "loo")
+    refuse_prob(level, "level")
     columns = {t: loo.pit[:, j][np.isfinite(loo.pit[:, j])] for j, t in enumerate(loo.targets)}
     columns = {name: values for name, values in columns.items() if len(values) >= 5}
     if not columns:
@@ -54,7 +68,7 @@ def plot_pit(loo: LeaveOneOut, level: float = 0.95) -> Figure:
         figure = Figure(figsize=(3.4 * len(columns) + 0.6, 3.4), layout="constrained")
         grid = figure.subplots(1, len(columns), squeeze=False, sharey=True)[0]
         for axes, (name, values) in zip(grid, columns.items(), strict=True):
-            z, low, high = band(len(values), level)
+            z, low, high = band(len(values), level, NULL_DRAWS)
             curve = (values[:, None] <= z).mean(axis=0) - z
             outside = bool(((curve < low - z) | (curve > high - z)).any())
             look = look_of(name, loo.targets)
@@ -91,6 +105,8 @@ def plot_shares(shares: pd.DataFrame) -> Figure:
     --------
     >>> plot_shares(diagnose(post, table).shares)     # doctest: +SKIP
     """
+    if not isinstance(shares, pd.DataFrame) or not {KNOWN, PRIOR} <= set(shares.columns):
+        raise _no_figures("shares of predictions", shares, "shares")
     if not len(shares):
         raise SamplingError(
             "at least one prediction", "none", "an empty table", "diagnose with the rows"

@@ -19,7 +19,16 @@ from claude_pymc.errors import CandidateError
 from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.joint.priors import ShrinkagePrior
 from claude_pymc.joint.stepwise import linkage_at
-from claude_pymc.review.places import ends_of, held_at, in_words, points_at, rows_of
+from claude_pymc.review.places import (
+    as_posterior,
+    ends_of,
+    held_at,
+    in_words,
+    points_at,
+    refuse_prob,
+    refuse_table,
+    rows_of,
+)
 from claude_pymc.review.style import (
     BLUE,
     GREY,
@@ -69,6 +78,9 @@ def plot_linkage(post: JointPosterior, table: Table, prob: float = 0.9) -> Figur
     --------
     >>> figure = plot_linkage(post, table)  # doctest: +SKIP
     """
+    post = as_posterior(post)
+    refuse_table(table, optional=False)
+    refuse_prob(prob)
     spec, design = post.spec, post.spec.design
     if len(design.targets) < 2:
         raise CandidateError(
@@ -262,6 +274,11 @@ def plot_corrections(
     --------
     >>> figure = plot_corrections(post, table, most=3)  # doctest: +SKIP
     """
+    post = as_posterior(post)
+    refuse_table(table)
+    refuse_prob(prob)
+    if most < 1:
+        raise CandidateError("at least one panel", f"most={most}", "a zero", "leave it out")
     design, primary = post.spec.design, post.targets[-1]
     active = design.active[-1]
     if not active.any():

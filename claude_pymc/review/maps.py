@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from claude_pymc.errors import CandidateError
 from claude_pymc.protocols import Predictive
 from claude_pymc.review.places import (
+    as_predictive,
     by_quantity,
     draws_at,
     ends_of,
@@ -22,6 +23,7 @@ from claude_pymc.review.places import (
     near_by,
     number_among,
     points_at,
+    refuse_table,
     targets_among,
 )
 from claude_pymc.review.style import (
@@ -61,7 +63,7 @@ def plot_maps(
 
     Parameters
     ----------
-    post : JointPosterior, or anything that predicts
+    post : JointPosterior, draws of `cp.sample`, or anything that predicts
     x, y : str, optional
         Default: the first two descriptors that are numbers.
     targets : sequence of str, optional
@@ -89,6 +91,8 @@ def plot_maps(
     >>> figure = plot_maps(post, "x1", "x2", table=table, show="std")  # doctest: +SKIP
     """
     refuse_show(show, points)
+    refuse_table(table)
+    post = as_predictive(post)
     x = number_among(post, x, [] if y is None else [y])
     y = number_among(post, y, [x])
     (kin,) = (names for names in by_quantity(post, post.targets) if post.targets[-1] in names)

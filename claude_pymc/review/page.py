@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 
 from claude_pymc.joint.crossvalidation import CrossValidation
 from claude_pymc.joint.posterior import JointPosterior
-from claude_pymc.review.diagnostics import KINDS, Diagnostics
 from claude_pymc.review.judged import plot_pit, plot_shares
 from claude_pymc.review.linkage import plot_corrections, plot_linkage
 from claude_pymc.review.maps import plot_maps
@@ -21,10 +20,35 @@ from claude_pymc.review.plots import plot_parameters, plot_predictions, plot_ran
 from claude_pymc.review.structure import plot_missing, plot_precision
 from claude_pymc.review.style import axis_label
 from claude_pymc.review.surfaces import plot_slices
+from claude_pymc.review.verdict import KINDS, Diagnostics
 from claude_pymc.tables.categories import Category
 from claude_pymc.tables.table import Table
 
-MOST_ROWS = 40  # of a table on the page
+MOST_ROWS, MOST_COLUMNS = 40, 4  # of a table on the page; descriptors beside a label
+# What a check asks, by the beginning of its name.
+ASKS = {
+    "R-hat": "do the chains agree? 1 if they do",
+    "ESS": "how many independent draws would tell as much?",
+    "divergences": "steps of the sampler that went astray",
+    "E-BFMI": "did the sampler reach the tails?",
+    "k-hat": "are the importance weights of the draws even enough?",
+    "draws vary": "did the sampler move in every quantity?",
+    "rows are those": "does what follows concern the rows that were fitted?",
+    "predictive p-value": "are such rows as the model expects, by themselves and beside others?",
+    "furthest value": "is there a value that the others cannot explain?",
+    "values with a high Pareto k": "does a value far from its prediction decide the posterior?",
+    "leave-one-out coverage": "do intervals hold as often as they say, each value left out?",
+    "leave-one-out PIT": "where in its prediction does each value lie, left out of the fit? "
+    "evenly everywhere if intervals are right",
+    "prior-data conflict": "did the rows find what the prior held for nearly impossible?",
+    "sensitivity to the prior": "would predictions move, were the prior believed more or less?",
+    "noise of": "can the noise be told from zero?",
+    "rows with the primary": "rows that show what carries over",
+    "contraction": "how much narrower is the linkage than before the rows?",
+    "linkage of": "do two kinds of rows say the same of what carries over?",
+    "what predictions rest on": "which source would move them, and how much is left to the prior?",
+    "extrapolation": "are the places within what was measured?",
+}
 ABOUT = {
     "draws": "Draws: do they come from the posterior of this model?",
     "model": "Model: does it fit its rows?",
@@ -41,6 +65,7 @@ class Content(NamedTuple):
     question: str
     predictions: pd.DataFrame | None
     proposals: pd.DataFrame | None
+    aim: str
     validation: CrossValidation | None
     script: str
     facts: Mapping[str, str]
@@ -76,13 +101,17 @@ class Section(NamedTuple):
     blocks: list[Any]
 
 
+def asks(name: str) -> str:
+    """Return what a check asks, empty if nobody has said it."""
+    return next((text for start, text in ASKS.items() if name.startswith(start)), "")
+
+
 def sections_of(
     content: Content,
     checks: Diagnostics,
     post: JointPosterior | None,
     table: Table | None,
     tree: Any,
-    stage: Callable[[str], object],
 ) -> list[Section]:
     """All sections that draws and rows allow."""
     found = []
@@ -96,22 +125,12 @@ def sections_of(
         blocks = _predictions(post, table, checks, content)
         found.append(Section("predictions", "Predictions", blocks))
     if content.proposals is not None:
-        found.append(Section("proposals", "Proposals", _proposals(content.proposals, post)))
+        blocks = _proposals(content.proposals, post)
+        if content.aim:
+            blocks.insert(0, Block("text", f"Aim: {content.aim}."))
+        found.append(Section("proposals", "Proposals", blocks))
     found.append(Section("reproduce", "How to reproduce it", _provenance(content, tree)))
-
-    def told(block: Block, title: str) -> Block:
-        """Say which picture is drawn before it is."""
-        if block.draw is None:
-            return block
-        inner = block.draw
-
-        def draw() -> Figure:
-            stage(f"drawing: {title}")
-            return inner()
-
-        return Block(block.kind, block.text, draw, facts=block.facts)
-
-    return [Section(s.anchor, s.title, [told(b, s.title) for b in s.blocks]) for s in found]
+    return found
 
 
 def _data(table: Table) -> list[Block]:
@@ -132,7 +151,7 @@ def _data(table: Table) -> list[Block]:
         rows.append([str(name), role, unit, str(len(have)), *ends])
     columns = ["column", "role", "unit", "filled", "least", "median", "largest"]
     counts = [
-        Fact(f"{t} measured", str(n), f"of {len(table)} rows") for t, n in table.counts.items()
+        Fact(f"values of {t}", str(n), f"in {len(table)} rows") for t, n in table.counts.items()
     ]
     caption = f"{len(table)} rows; targets from the cheapest to the primary one"
     return [
@@ -246,9 +265,10 @@ def _predictions(
         unit = "" if log else dict(design.units).get(cv.target, "")
         facts = [
             Fact(
-                "error of hidden rows",
-                f"{cv.rmse:.3g} {unit}".strip() + (" of the logarithm" if log else ""),
-                f"root mean square, ± {cv.rmse_se:.2g}",
+                f"error of hidden {cv.target}",
+                f"{100 * cv.rmse:.2g} %" if log else f"{cv.rmse:.3g} {unit}".strip(),
+                f"root mean square{' of the logarithm' if log else ''}, standard error "
+                + (f"{100 * cv.rmse_se:.2g} %" if log else f"{cv.rmse_se:.2g}"),
             ),
             Fact(
                 f"{100 * cv.prob:.0f} % intervals that hold",
@@ -258,6 +278,7 @@ def _predictions(
         ]
         units = dict(design.units)
         text = f"Measured values of {cv.target} hidden from the fit, fold by fold, and predicted."
+        blocks += [Block("text", f"Predicting hidden rows, {failure}.") for failure in cv.failed]
         blocks.append(Block("picture", text, lambda: plot_predictions(cv, units, log), facts=facts))
     if checks.shares is not None:
         shares = checks.shares
@@ -282,12 +303,16 @@ def _proposals(frame: pd.DataFrame, post: JointPosterior | None) -> list[Block]:
     """Proposals, with the prediction at each and the reason that chose it."""
     if not len(frame):
         return [Block("text", "Nothing is proposed.")]
+    frame = frame.rename(columns={"rule": "why"})
+    if not {"target", "mean", "lower90", "upper90", "why"} <= set(frame.columns):
+        return [_table(frame, "What to measure next", post)]
     units = {} if post is None else dict(post.units)
     ends = zip(frame["lower90"], frame["upper90"], strict=True)
     known = ("target", "rank", "candidate", "mean", "std", "lower90", "upper90", "score", "why")
     at = [c for c in frame.columns if c not in known]
     found = {"measure": [axis_label(str(t), units) for t in frame["target"]]}
-    found |= {c: frame[c] for c in (["label"] if "label" in at else at)}
+    few = [c for c in at if c != "label"][:MOST_COLUMNS]
+    found |= {c: frame[c] for c in [*(["label"] if "label" in at else []), *few]}
     found |= {
         "mean": frame["mean"],
         "90 % interval": [f"{_number(a)} to {_number(b)}" for a, b in ends],
@@ -324,7 +349,8 @@ def _provenance(content: Content, tree: Any) -> list[Block]:
 def _readable(frame: pd.DataFrame, post: JointPosterior) -> pd.DataFrame:
     """Labels or descriptors, known cheaper values, and the primary target with its interval."""
     target = post.targets[-1]
-    names = ["label"] if "label" in frame else list(post.descriptors)
+    names = ["label", *post.descriptors[:MOST_COLUMNS]] if "label" in frame else post.descriptors
+    names = list(names)
     names += [t for t in post.targets[:-1] if t in frame and frame[t].notna().any()]
     found = {str(name): frame[name] for name in names if name in frame}
     ends = zip(frame[f"{target}_lower90"], frame[f"{target}_upper90"], strict=True)

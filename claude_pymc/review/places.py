@@ -8,16 +8,78 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from claude_pymc.errors import CandidateError
+from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.protocols import Predictive
 from claude_pymc.review.style import axis_label, number
 from claude_pymc.tables.categories import Category
 from claude_pymc.tables.table import Table
 
+MOST_NAMED = 6  # descriptors that are held, and named
 NEAR = 0.1  # share of the range of a descriptor within which a row counts as near
 
 Held = dict[str, Any]
+
+
+def as_predictive(post: Any) -> Any:
+    """Return what predicts; draws as a posterior.
+
+    Raises
+    ------
+    CandidateError
+        If it does not predict.
+    """
+    if isinstance(post, xr.DataTree):
+        return JointPosterior(post)
+    if not all(hasattr(post, name) for name in ("predict", "descriptors", "targets", "units")):
+        raise CandidateError(
+            "a posterior that predicts",
+            f"{type(post).__name__}",
+            "arguments in another order, or something that was not sampled",
+            "pass cp.JointPosterior(idata), or what cp.fit returns",
+        )
+    return post
+
+
+def as_posterior(post: Any) -> JointPosterior:
+    """Return a joint posterior, or refuse what is none.
+
+    Raises
+    ------
+    CandidateError
+    """
+    found = as_predictive(post)
+    if not isinstance(found, JointPosterior):
+        raise CandidateError(
+            "a JointPosterior",
+            f"{type(post).__name__}",
+            "a model of another kind, whose parameters have other names",
+            "pass cp.JointPosterior(idata), or what cp.fit returns",
+        )
+    return found
+
+
+def refuse_table(table: Any, *, optional: bool = True) -> None:
+    """Refuse rows that do not say which columns are descriptors and which targets."""
+    if isinstance(table, Table) or (optional and table is None):
+        return
+    raise CandidateError(
+        "a table",
+        type(table).__name__,
+        "a data frame does not say which columns are descriptors and which targets",
+        "make one: Table.from_frame(frame, descriptors, targets)",
+    )
+
+
+def refuse_prob(prob: Any, name: str = "prob") -> None:
+    """Refuse what is no content of a band."""
+    if isinstance(prob, int | float) and 0 < prob < 1:
+        return
+    raise CandidateError(
+        f"{name} between 0 and 1", f"{prob!r}", "a percentage", "write 0.9, not 90"
+    )
 
 
 def numbers_of(post: Predictive) -> tuple[str, ...]:
@@ -138,6 +200,13 @@ def held_at(
     CandidateError
         If ``at`` names something else, or a value that does not exist.
     """
+    if not isinstance(at, Mapping | None):
+        raise CandidateError(
+            "at as a mapping of descriptors to values",
+            f"{at!r}",
+            "values without their names",
+            "for example at={'T': 300.0}",
+        )
     given, frame, found = dict(at or {}), rows_of(post, table), {}
     rest = [d for d in post.descriptors if d not in free]
     strange = [name for name in given if name not in rest]
@@ -235,6 +304,9 @@ def in_words(held: Held, units: Mapping[str, str], width: int = 80) -> str:
         f"{name} = {value if isinstance(value, str) else number(value, units.get(name, ''))}"
         for name, value in held.items()
     ]
+    if len(parts) > MOST_NAMED:
+        rest = len(parts) - MOST_NAMED + 1
+        parts = [*parts[: MOST_NAMED - 1], f"{rest} others where the rows have their medians"]
     kept = [part.replace(" ", "\u00a0") for part in parts]  # no line ends within a part
     return textwrap.fill("at " + ", ".join(kept), width).replace("\u00a0", " ") if parts else ""
 

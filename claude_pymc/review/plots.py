@@ -15,18 +15,8 @@ from claude_pymc.review.style import BLUE, GREY, ORANGE, STYLE, axis_label, desc
 from claude_pymc.review.uniformity import band
 
 ENDS = (0.05, 0.95)
+MOST_TERMS = 30  # that are drawn, the largest
 Rows = Sequence[tuple[str, np.ndarray, float | None]]
-__all__ = [
-    "BLUE",
-    "GREY",
-    "ORANGE",
-    "STYLE",
-    "axis_label",
-    "plot_calibration",
-    "plot_parameters",
-    "plot_predictions",
-    "plot_ranks",
-]
 
 
 def plot_predictions(cv: CrossValidation, units: Mapping[str, str], log: bool = False) -> Figure:
@@ -121,12 +111,21 @@ def plot_parameters(post: JointPosterior) -> Figure:
         for b, term in enumerate(design.terms)
         if design.active[-1, b]
     ]
-    noise = [(t, sigma[:, j], None) for j, t in enumerate(design.targets)]
+    title = f"Corrections R of {design.targets[-1]} (scaled units)"
+    if len(terms) > MOST_TERMS:
+        title += f", the {MOST_TERMS} largest of {len(terms)}"
+        mean = {name: float(np.abs(draws).mean()) for name, draws, _ in terms}
+        least = sorted(mean.values())[-MOST_TERMS]
+        terms = [term for term in terms if mean[term[0]] >= least]
+    noise = [
+        (f"{t}: {_in_units(post, j, sigma[:, j])}", sigma[:, j], None)
+        for j, t in enumerate(design.targets)
+    ]
     marked = any(reference for *_, reference in links)
     panels: list[tuple[str, Rows]] = [
         ("Linkage c" + (" (dotted: 1, carries over as it is)" if marked else ""), links),
-        (f"Corrections R of {design.targets[-1]} (scaled units)", terms),
-        ("Noise sigma (scaled units)", noise),
+        (title, terms),
+        ("Noise sigma (scaled units; medians in the unit of the target)", noise),
     ]
     panels = [panel for panel in panels if panel[1]]
     sizes = [len(rows) + 1.4 for _, rows in panels]
@@ -153,6 +152,15 @@ def plot_parameters(post: JointPosterior) -> Figure:
         f"and noise: {'; '.join(said)}. {len(terms)} terms of the corrections are drawn."
     )
     return describe(figure, words)
+
+
+def _in_units(post: JointPosterior, j: int, sigma: np.ndarray) -> str:
+    """Median noise of a target in its unit, or in per cent where its logarithm is modelled."""
+    design = post.spec.design
+    median = float(np.median(sigma)) * design.scale[j]
+    if design.transforms[j] == "log":
+        return f"{number(100 * median)} %"
+    return number(median, dict(design.units).get(design.targets[j], ""))
 
 
 def _forest(axes: Any, rows: Rows) -> None:

@@ -33,9 +33,10 @@ def plot_prior_predictive(
     Parameters
     ----------
     pred : Prediction
-        Draws (sample, candidate, target) from the prior.
+        Draws (sample, candidate, target) from the prior: ``sample_prior(spec).predict(frame)``.
     frame_x : Series, DataFrame of one column, or array (candidate)
-        Values of the descriptor along which the candidates run; its name is that of the axis.
+        Values of the descriptor along which the candidates run, in their order; its name is that
+        of the axis.
     ranges : mapping of target to (low, high), optional
     units : mapping of str to str, optional
         Of the descriptor; those of the prediction hold too.
@@ -53,6 +54,13 @@ def plot_prior_predictive(
     --------
     >>> figure = plot_prior_predictive(pred, frame["x"], {"exp": (0.0, 5.0)})  # doctest: +SKIP
     """
+    if not isinstance(pred, Prediction):
+        raise CandidateError(
+            "a prediction of draws from the prior",
+            type(pred).__name__,
+            "a posterior, or draws that were not used to predict",
+            "pass sample_prior(spec).predict(frame)",
+        )
     draws = pred.draws.transpose(SAMPLE, CANDIDATE, TARGET)
     names = tuple(map(str, draws[TARGET].to_numpy()))
     x, along = _one_column(frame_x, draws.sizes[CANDIDATE])

@@ -24,9 +24,10 @@ from claude_pymc.errors import ClaudeError, StudyError
 from claude_pymc.joint.crossvalidation import CrossValidation
 from claude_pymc.joint.draws import versions
 from claude_pymc.joint.posterior import JointPosterior
-from claude_pymc.review.diagnostics import Diagnostics, diagnose
-from claude_pymc.review.page import Block, Content, Section, sections_of
+from claude_pymc.review.diagnostics import diagnose
+from claude_pymc.review.page import Block, Content, Section, asks, sections_of
 from claude_pymc.review.style import alt_text
+from claude_pymc.review.verdict import Diagnostics
 from claude_pymc.tables.table import Table
 
 TEMPLATE = "report.html"
@@ -42,8 +43,10 @@ def report(
     title: str = "Report of a posterior",
     question: str = "",
     candidates: Any = None,
+    checks: Diagnostics | None = None,
     predictions: pd.DataFrame | None = None,
     proposals: pd.DataFrame | None = None,
+    aim: str = "",
     validation: CrossValidation | None = None,
     script: str = "",
     facts: Mapping[str, str] | None = None,
@@ -63,9 +66,17 @@ def report(
     title, question : str
     candidates : DataFrame, Table or array, optional
         Where predictions are wanted, as in :func:`diagnose`.
-    predictions, proposals : DataFrame, optional
-        Tables to be shown, as `claude_pymc.run` and :func:`propose` make them.
+    checks : Diagnostics, optional
+        Those of these draws and rows, where they were made before.
+    predictions : DataFrame, optional
+        Labels or descriptors, and TARGET_mean, TARGET_lower90, TARGET_upper90 of the primary
+        target; other columns are left out.
+    proposals : DataFrame, optional
+        As :func:`propose` makes it.
+    aim : str
+        What the proposals are for.
     validation : CrossValidation, optional
+        As :func:`cross_validate` makes it.
     script : str
         What reproduces the fit.
     facts : mapping of str to str, optional
@@ -87,27 +98,43 @@ def report(
     >>> report(post, "report.html", table).ok            # doctest: +SKIP
     """
     path = Path(path)
-    content = Content(title, question, predictions, proposals, validation, script, facts or {})
+    content = Content(
+        title=title,
+        question=question,
+        predictions=predictions,
+        proposals=proposals,
+        aim=aim,
+        validation=validation,
+        script=script,
+        facts=facts or {},
+    )
     refuse_file(path, overwrite)
     stage("checking draws, model, prior, linkage")
-    checks = diagnose(idata, table, candidates=candidates)
+    checks = diagnose(idata, table, candidates=candidates) if checks is None else checks
     tree = getattr(idata, "idata", idata)
     post = idata if isinstance(idata, JointPosterior) else None
     if post is None and "spec" in tree.attrs:
         post = JointPosterior(tree)
-    sections = sections_of(content, checks, post, table, tree, stage)
+    sections = sections_of(content, checks, post, table, tree)
+    text = _render(content, checks, sections, stage)
     stage("writing the page")
-    text = _render(content, checks, sections)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        os.chmod(name, 0o644)
+        os.chmod(name, 0o666 & ~_umask())
         refuse_file(path, overwrite)
         os.replace(name, path)
     finally:
         Path(name).unlink(missing_ok=True)
     return checks
+
+
+def _umask() -> int:
+    """Return which rights new files do not get."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
 
 
 def refuse_file(path: Path, overwrite: bool) -> None:
@@ -121,6 +148,13 @@ def refuse_file(path: Path, overwrite: bool) -> None:
             "choose another --out"
             + ("" if path.is_dir() else ", or add --overwrite (overwrite=True)"),
         )
+    if path.parent.is_dir() and not os.access(path.parent, os.W_OK):
+        raise StudyError(
+            f"a folder to write {path.name!r} into",
+            f"{path.parent.name!r}, which may not be written to",
+            "a folder of somebody else's, or a protected one",
+            "choose another --out",
+        )
     if not path.parent.is_dir():
         raise StudyError(
             f"a folder for {path.name!r}",
@@ -130,7 +164,12 @@ def refuse_file(path: Path, overwrite: bool) -> None:
         )
 
 
-def _render(content: Content, checks: Diagnostics, sections: list[Section]) -> str:
+def _render(
+    content: Content,
+    checks: Diagnostics,
+    sections: list[Section],
+    stage: Callable[[str], object],
+) -> str:
     """Fill the template; everything that is not ours is escaped."""
     from jinja2 import Environment, StrictUndefined
 
@@ -138,7 +177,9 @@ def _render(content: Content, checks: Diagnostics, sections: list[Section]) -> s
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    shown = [Section(s.anchor, s.title, [_shown(b) for b in s.blocks]) for s in sections]
+    shown = [
+        Section(s.anchor, s.title, [_shown(b, s.title, stage) for b in s.blocks]) for s in sections
+    ]
     state = "failed" if not checks.sampled else "doubt" if checks.failed else "passed"
     return environment.from_string(text).render(
         version=versions().get("claude-pymc", "of a source folder"),
@@ -151,14 +192,16 @@ def _render(content: Content, checks: Diagnostics, sections: list[Section]) -> s
         facts=[fact for s in sections for b in s.blocks for fact in b.facts],
         sections=shown,
         marks=MARKS,
+        asks=asks,
     )
 
 
-def _shown(block: Block) -> dict[str, Any]:
+def _shown(block: Block, title: str, stage: Callable[[str], object]) -> dict[str, Any]:
     """Return a block as the template reads it, its picture drawn."""
-    found: dict[str, Any] = vars(block) | {"kind": block.kind}
+    found: dict[str, Any] = dict(vars(block))
     if block.draw is None:
         return found
+    stage(f"drawing: {title.lower()}")
     try:
         figure = block.draw()
     except ClaudeError as error:

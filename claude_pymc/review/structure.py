@@ -19,13 +19,12 @@ from matplotlib.patches import FancyArrowPatch
 from claude_pymc.errors import CandidateError
 from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.joint.spec import JointGaussian
-from claude_pymc.review.linkage import plot_corrections, plot_linkage
+from claude_pymc.review.places import as_posterior, refuse_table
 from claude_pymc.review.style import BLUE, GREY, PALE, STYLE, describe, look_of
 from claude_pymc.tables.table import Table
 
 MOST_NODES = 12  # of terms that are drawn one by one
 MOST_PATTERNS, MOST_COLUMNS = 12, 16
-__all__ = ["plot_corrections", "plot_linkage", "plot_missing", "plot_precision"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def plot_precision(spec: JointGaussian | JointPosterior) -> Figure:
     >>> plot_precision(spec).axes[0].get_title(loc="left").split(":")[0]
     'What depends on what'
     """
-    spec = spec.spec if isinstance(spec, JointPosterior) else spec
+    spec = spec if isinstance(spec, JointGaussian) else as_posterior(spec).spec
     design = spec.design
     nodes, targets = nodes_of(spec), design.targets
     zeros = int((~design.active).sum())
@@ -196,6 +195,7 @@ def plot_missing(table: Table) -> Figure:
     >>> [text.get_text() for text in plot_missing(rows).axes[0].get_yticklabels()]
     ['2 rows', '1 row']
     """
+    refuse_table(table, optional=False)
     if not len(table):
         raise CandidateError(
             "a table with rows", "an empty one", "a selection that left nothing", "add rows"

@@ -26,6 +26,7 @@ STYLE: Any = {
     "axes.titlelocation": "left",
     "legend.frameon": False,
     "figure.dpi": 120,
+    "text.parse_math": False,  # a name may hold a dollar
 }
 
 

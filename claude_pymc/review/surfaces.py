@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from claude_pymc.errors import CandidateError
 from claude_pymc.protocols import Predictive
-from claude_pymc.review.maps import plot_maps
 from claude_pymc.review.places import (
+    as_predictive,
     by_quantity,
     draws_at,
     ends_of,
@@ -24,9 +24,10 @@ from claude_pymc.review.places import (
     near_by,
     number_among,
     points_at,
+    refuse_prob,
+    refuse_table,
     targets_among,
 )
-from claude_pymc.review.prior_curves import plot_prior_predictive
 from claude_pymc.review.style import (
     GREY,
     STYLE,
@@ -41,8 +42,6 @@ from claude_pymc.review.style import (
 from claude_pymc.tables.table import Table
 
 POINTS = 101  # of a slice
-
-__all__ = ["plot_maps", "plot_prior_predictive", "plot_slices", "plot_update"]
 
 
 def plot_slices(
@@ -63,7 +62,7 @@ def plot_slices(
 
     Parameters
     ----------
-    post : JointPosterior, or anything that predicts
+    post : JointPosterior, draws of `cp.sample`, or anything that predicts
     table : Table, optional
         Rows whose values are marked.
     along : str, optional
@@ -73,6 +72,7 @@ def plot_slices(
         without a table the middle of the bounds.
     targets : sequence of str, optional
     prob : float
+        Content of the bands, 0.9 for 90 %.
     seed : int, optional
         For the noise of the pale band.
 
@@ -92,6 +92,9 @@ def plot_slices(
     >>> figure = plot_slices(post, table, along="T", at={"co": 0.1})  # doctest: +SKIP
     >>> figure.savefig("slices.png")                                  # doctest: +SKIP
     """
+    post = as_predictive(post)
+    refuse_table(table)
+    refuse_prob(prob)
     along, names = number_among(post, along), targets_among(post, targets)
     held = held_at(post, table, at, [along])
     x = np.linspace(*ends_of(post, table, along), POINTS)
@@ -237,6 +240,10 @@ def plot_update(
     --------
     >>> figure = plot_update(first, second, new_rows=simulated)  # doctest: +SKIP
     """
+    before, after = as_predictive(before), as_predictive(after)
+    refuse_table(table)
+    refuse_table(new_rows)
+    refuse_prob(prob)
     if (before.descriptors, before.targets) != (after.descriptors, after.targets):
         raise CandidateError(
             f"two posteriors of {list(before.targets)} over {list(before.descriptors)}",

@@ -19,13 +19,16 @@ from claude_pymc.errors import CandidateError
 from claude_pymc.protocols import Predictive
 from claude_pymc.review.maps import WORDS, Show, points_on, refuse_show, summary
 from claude_pymc.review.places import (
+    as_predictive,
     draws_at,
+    ends_of,
     held_at,
     in_words,
     modelled_by_log,
     near_by,
     numbers_of,
     points_at,
+    refuse_table,
     rows_of,
     targets_among,
 )
@@ -43,6 +46,7 @@ from claude_pymc.review.style import (
 from claude_pymc.tables.table import Table
 
 HEIGHT = np.sqrt(3) / 2
+SLACK = 0.01  # of a fraction, beyond 0 and 1
 OFF = 1e-3  # by how much the fractions of a row may miss the sum of one
 
 
@@ -61,7 +65,7 @@ def plot_ternary(
 
     Parameters
     ----------
-    post : JointPosterior, or anything that predicts
+    post : JointPosterior, draws of `cp.sample`, or anything that predicts
     components : sequence of three str
         Names of the fractions, left, right and top corner. All three are descriptors, or two of
         them, and the third is one minus their sum: then its name is only written at its corner.
@@ -90,9 +94,12 @@ def plot_ternary(
     >>> figure = plot_ternary(post, ["SrTiO3", "x1", "x2"], table=table)  # doctest: +SKIP
     """
     refuse_show(show, points)
+    refuse_table(table)
+    post = as_predictive(post)
     parts = _components(post, components)
     name = targets_among(post, target or post.targets[-1])[-1]
     own = [part for part in parts if part in post.descriptors]
+    _refuse_percent(post, table, own)
     held = held_at(post, table, at, own)
     steps = np.arange(points)
     b, c = (grid.ravel() for grid in np.meshgrid(steps, steps, indexing="ij"))
@@ -125,6 +132,19 @@ def plot_ternary(
     ]
     words = f"Triangle of mixtures: the {WORDS[show]} of {name} is lowest with {ends[0]} "
     return describe(figure, f"{words}and highest with {ends[1]}.")
+
+
+def _refuse_percent(post: Predictive, table: Table | None, own: list[str]) -> None:
+    """Refuse descriptors that are no fractions of one."""
+    for part in own:
+        low, high = ends_of(post, table, part)
+        if low < -SLACK or high > 1.0 + SLACK:
+            raise CandidateError(
+                f"fractions between 0 and 1 of {part!r}",
+                f"values from {low:.4g} to {high:.4g}",
+                "per cent, or a descriptor that is no fraction",
+                "divide by 100 before the fit, or draw plot_maps",
+            )
 
 
 def _components(post: Predictive, components: Sequence[str]) -> list[str]:

@@ -20,8 +20,10 @@ from claude_pymc.errors import ClaudeError
 NULL_DRAWS, NULL_SEED = 200_000, 20251122
 
 
-def uniformity_p_value(values: np.ndarray) -> float:
-    """p-value of uniformity on [0, 1), by the simulated distribution of gamma.
+def uniformity_p_value(values: np.ndarray, null_draws: int = NULL_DRAWS) -> float:
+    """p-value of uniformity on [0, 1], by the simulated distribution of gamma.
+
+    ``null_draws`` samples stand for it: the least p-value that can be told is their inverse.
 
     Examples
     --------
@@ -40,15 +42,17 @@ def uniformity_p_value(values: np.ndarray) -> float:
     bins = _bins(n)
     counts = np.histogram(values, bins=bins, range=(0.0, 1.0))[0]
     gamma = _gamma(counts[None], n)[0]
-    null = _null(n)
+    null = _null(n, null_draws)
     return float((1 + np.searchsorted(null, gamma * (1 + 1e-9), side="right")) / (1 + len(null)))
 
 
-def band(n: int, level: float = 0.95) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def band(
+    n: int, level: float = 0.95, null_draws: int = NULL_DRAWS
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Grid z, and lower and upper bound of F(z) within which all of F lies with ``level``."""
     bins = _bins(n)
     z = np.arange(1, bins) / bins
-    gamma = float(np.quantile(_null(n), 1 - level))
+    gamma = float(np.quantile(_null(n, null_draws), 1 - level))
     return z, binom.ppf(gamma / 2, n, z) / n, binom.ppf(1 - gamma / 2, n, z) / n
 
 
@@ -77,12 +81,11 @@ def _gamma(counts: np.ndarray, n: int) -> np.ndarray:
 
 
 @cache
-def _null(n: int) -> np.ndarray:
+def _null(n: int, draws: int) -> np.ndarray:
     """Sorted gamma of uniform samples of size n."""
     rng = np.random.default_rng(NULL_SEED)
     bins = _bins(n)
     chunks = [
-        _gamma(rng.multinomial(n, np.full(bins, 1.0 / bins), NULL_DRAWS // 10), n)
-        for _ in range(10)
+        _gamma(rng.multinomial(n, np.full(bins, 1.0 / bins), draws // 10), n) for _ in range(10)
     ]
     return np.sort(np.concatenate(chunks))

@@ -8,10 +8,10 @@ r"""What predictions rest on: weights of the sources, the share of the prior, ex
 and with a cheaper value that is known at the place itself as the conditional mean does. The weight
 of a source is the sum of the sizes of these slopes, on the scaled targets, over the sum of all.
 
-*Share of the prior.* If the rows of source j counted a_j times, the variance V of the mean would
-fall by -d log V / d a_j = sum_i w_ij Cov(mu, m_ij)^2 / V at a_j = 1. In a linear model with a flat
-prior these shares of the sources sum to one; what is left is the share of the prior. Monte Carlo
-adds w_ij Var(m_ij) / S to each term with S draws, which is taken off.
+*Share of the prior.* If the rows of source j counted a_j times, noise and scales held, the variance
+V of the mean would fall by -d log V / d a_j = sum_i w_ij Cov(mu, m_ij)^2 / V at a_j = 1. In a
+linear model with a flat prior these shares of the sources sum to one; what is left is the share of
+the prior. Monte Carlo adds w_ij Var(m_ij) / S to each term with S draws, which is taken off.
 
 *Extrapolation.* A candidate is beyond the rows if a descriptor is outside of their range, or if its
 leverage x' (X'X)^-1 x is larger than that of every row (hidden extrapolation: Montgomery, Peck,
@@ -33,6 +33,7 @@ from claude_pymc.tables.table import Table
 KNOWN, PRIOR = "values known there", "prior"
 HALF, FEW = 0.5, 0.1  # share of the prior that is too much; share of places where it may be
 TOLERANCE = 1e-9
+FAR = 20.0  # quartile distances from the median
 
 
 class Rests(NamedTuple):
@@ -51,7 +52,12 @@ class Rests(NamedTuple):
 
 
 def rests(
-    post: JointPosterior, table: Table, chain: Chained, means: np.ndarray, known: np.ndarray
+    post: JointPosterior,
+    table: Table,
+    chain: Chained,
+    means: np.ndarray,
+    known: np.ndarray,
+    times: np.ndarray | None = None,
 ) -> Rests:
     """Weights of the sources, and the share of the prior.
 
@@ -63,9 +69,12 @@ def rests(
         Of the primary target, on the modelled scale.
     known : array (place)
         Sum of the sizes of the slopes in the cheaper values that are known there.
+    times : array (target), optional
+        How many values of each target one of the table stands for.
     """
     mu, size, d = means - means.mean(axis=0), len(means), len(chain.targets)
     variance = np.maximum(np.square(mu).mean(axis=0), 1e-300)
+    times = np.ones(d) if times is None else times
     share = np.zeros(mu.shape[1])
     pull = np.zeros((mu.shape[1], *chain.measured.shape))  # w_ij Cov(mu, m_ij)
     doubt = np.zeros_like(pull)
@@ -74,8 +83,8 @@ def rests(
         weight = 1.0 / np.square(chain.sd[:, at, j]).mean(axis=0)
         m = chain.centre[:, at, j] - chain.centre[:, at, j].mean(axis=0)
         covariance, spread = mu.T @ m / size, np.square(m).mean(axis=0)
-        share += (np.square(covariance) * weight).sum(axis=1) / variance
-        share -= (spread * weight).sum() / size
+        share += times[j] * (np.square(covariance) * weight).sum(axis=1) / variance
+        share -= times[j] * (spread * weight).sum() / size
         pull[:, at, j] = covariance * weight
         doubt[:, at, j] = variance[:, None] * spread * weight**2 / size
     slopes = pull.copy()
@@ -86,7 +95,7 @@ def rests(
             change = (moved.centre - chain.centre)[:, both, k].mean(axis=0)
             slopes[:, both, j] -= pull[:, both, k] * change
             doubt[:, both, j] += doubt[:, both, k] * change**2
-    size_of = np.sqrt(np.maximum(np.square(slopes) - doubt, 0.0)).sum(axis=1)
+    size_of = times * np.sqrt(np.maximum(np.square(slopes) - doubt, 0.0)).sum(axis=1)
     weights = np.column_stack([known, size_of])
     weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
     return Rests(weights, np.clip(1.0 - share, 0.0, 1.0))
@@ -111,6 +120,32 @@ def rests_check(found: Rests, targets: tuple[str, ...], places: list[str]) -> Ch
         "them",
         "use",
     )
+
+
+def odd_values(table: Table) -> list[str]:
+    """Say what looks like a mistake in a table: copies of rows, labels, zeros for empty cells."""
+    found = []
+    values = np.nan_to_num(np.hstack([table.x, table.y]), nan=np.inf)
+    copies = len(values) - len(np.unique(values, axis=0))
+    if copies:
+        found.append(f"{copies} of {len(values)} rows are copies of others, value by value")
+    repeated = len(table.labels) - len(set(table.labels))
+    if repeated:
+        found.append(f"{repeated} labels are those of other rows")
+    for name, column in zip(table.descriptors, table.x.T, strict=True):
+        have = column[np.isfinite(column)]
+        low, middle, high = np.quantile(have, [0.25, 0.5, 0.75]) if len(have) else (0.0, 0.0, 0.0)
+        far = have[np.abs(have - middle) > FAR * (high - low)]
+        if len(far) and high > low and not isinstance(name, Category):
+            found.append(f"{len(far)} values of {name} are far from all others, such as {far[0]:g}")
+    for name, column in zip(table.targets, table.y.T, strict=True):
+        zeros, measured = int((column == 0.0).sum()), int(np.isfinite(column).sum())
+        if zeros >= 3 and zeros > 0.1 * measured:
+            found.append(
+                f"{zeros} of {measured} values of {name} are exactly zero: a cell is left empty "
+                "where nothing was measured"
+            )
+    return found
 
 
 def beyond(rows: np.ndarray, at: np.ndarray, text: list[bool]) -> np.ndarray:
