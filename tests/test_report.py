@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from check_cases import fitted, healthy, simulated
 from fakes import call, make_idata, make_spec
@@ -216,3 +217,142 @@ def test_the_automatic_default(tmp_path):
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert found.loo is not None
     assert "chosen by evidence" in page
+
+
+def cells(page, caption):
+    """Rows of the table below a caption, as texts."""
+    part = page[page.index(caption) :]
+    body = part[part.index("<tbody>") : part.index("</tbody>")]
+    return [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in body.split("</tr>")[:-1]]
+
+
+def test_the_tables_hold_the_figures_of_the_fit(elements, text):
+    predicted = pd.read_csv(elements / "predictions.csv")
+    predicted = predicted[predicted["volume_exp"].isna()]
+    rows = cells(text, "volume_exp predicted, noise included")
+    assert [row[0] for row in rows] == predicted["label"].tolist()
+    for row, (_, wanted) in zip(rows, predicted.iterrows(), strict=True):
+        ends = [f"{wanted[f'volume_exp_{end}']:.4g}" for end in ("lower90", "upper90")]
+        assert row[-2:] == [f"{wanted['volume_exp_mean']:.4g}", " to ".join(ends)]
+    proposed = pd.read_csv(elements / "proposals.csv")
+    rows = cells(text, "What to measure next")
+    assert [row[1] for row in rows] == proposed["label"].tolist()
+    assert rows[0][0] == "volume_exp [A^3/atom]" and rows[0][-1] == "least certain, to learn most"
+    checks = pd.read_csv(elements / "checks.csv")
+    judged = checks["passed"].notna()
+    passed = (checks["passed"][judged].astype(str) == "True").sum()
+    assert f"<dd>{passed} of {judged.sum()}</dd>" in text
+    hidden = pd.read_csv(elements / "validation.csv")
+    inside = hidden["measured"].between(hidden["lower"], hidden["upper"]).sum()
+    assert f"{inside} of {len(hidden)};" in text
+    assert "Aim: maximize volume_exp; best of 58 measured values: 110.3" in text
+
+
+def test_labels_that_look_like_numbers_or_nothing(elements, tmp_path):
+    """NA is sodium to somebody, and 007 a sample."""
+    folder = tmp_path / "fit"
+    shutil.copytree(elements, folder)
+    for name, column in (("predictions.csv", "label"), ("proposals.csv", "label")):
+        frame = pd.read_csv(folder / name)
+        names = {"H": "NA", "He": "007", "N": "null"}
+        frame[column] = frame[column].replace(names)
+        frame.to_csv(folder / name, index=False)
+    assert call("report", folder, "--out", tmp_path / "page.html")[0] == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    rows = cells(page, "volume_exp predicted, noise included")
+    assert [row[0] for row in rows][:2] == ["NA", "007"] and rows[4][0] == "null"
+
+
+@pytest.mark.parametrize("name", ["predictions.csv", "proposals.csv", "validation.csv", "run.json"])
+def test_what_is_gone_is_left_out(name, elements, tmp_path):
+    folder = tmp_path / "fit"
+    shutil.copytree(elements, folder)
+    (folder / name).unlink()
+    assert call("report", folder, "--overwrite")[0] == 0
+
+
+@pytest.mark.parametrize("name", ["predictions.csv", "proposals.csv", "validation.csv"])
+@pytest.mark.parametrize("content", ["", "a,b\n1,2\n"])
+def test_what_is_damaged_is_said(name, content, elements, tmp_path):
+    folder = tmp_path / "fit"
+    shutil.copytree(elements, folder)
+    before = (folder / "report.html").read_bytes()
+    (folder / name).write_text(content)
+    code, _, err = call("report", folder, "--overwrite")
+    assert code == 2 and f"expected {name} with the columns" in err
+    assert (folder / "report.html").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "text"),
+    [
+        ("rows.csv", "C,", "Q,", None),
+        ("rows.csv", "110.3", "111.3", "a model that they no longer make"),
+        (
+            "study.toml",
+            'volume_exp = ["1", "electronegativity_filled"]',
+            'volume_exp = ["1"]',
+            "a model that they no longer make",
+        ),
+    ],
+)
+def test_a_folder_that_was_edited(name, old, new, text, elements, tmp_path):
+    folder = tmp_path / "fit"
+    shutil.copytree(elements, folder)
+    content = (folder / name).read_text()
+    assert old in content
+    (folder / name).write_text(content.replace(old, new, 1))
+    code, _, err = call("report", folder, "--overwrite")
+    assert code == (0 if text is None else 2)
+    assert text is None or text in err
+
+
+def test_a_write_that_fails_leaves_the_old_page(tmp_path, monkeypatch):
+    post, table, _ = healthy("cubic", 0)
+    page = tmp_path / "page.html"
+    page.write_text("old")
+
+    def fails(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("os.replace", fails)
+    with pytest.raises(OSError, match="no space left"):
+        cp.report(post, page, table, overwrite=True)
+    assert page.read_text() == "old" and list(tmp_path.iterdir()) == [page]
+
+
+def test_proposals_as_they_are_made(tmp_path):
+    post, table, at = healthy("cubic", 0)
+    frame = pd.DataFrame(at, columns=["x"])
+    proposed = cp.propose(post, frame, cp.Maximize("exp"), {"exp": 2}, observed=table, seed=0)
+    cp.report(post, tmp_path / "page.html", table, candidates=frame, proposals=proposed, aim="more")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    rows = cells(page, "What to measure next")
+    assert [row[1] for row in rows] == [f"{x:.4g}" for x in proposed["x"]]
+    assert "Aim: more." in page
+
+
+def test_names_with_dollars_and_many_descriptors(tmp_path):
+    rng = np.random.default_rng(0)
+    names = ["a $^^$ b", *(f"descriptor_number_{i}" for i in range(39))]
+    x = rng.uniform(size=(60, 40))
+    sim = x @ rng.normal(size=40)
+    exp = np.where(np.arange(60) < 40, sim + 0.1 * rng.normal(size=60), np.nan)
+    table = cp.Table(names, ["sim $x$", "exp"], x, np.column_stack([sim, exp]))
+    post = fitted(cp.Design.from_table(table, corrections={"exp": ["1"]}), table)
+    cp.report(post, tmp_path / "page.html", table)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "others where the rows have their medians" not in page  # in pictures alone
+    assert page.count("<img ") >= 8
+
+
+def test_a_failed_fold_is_said(elements, tmp_path):
+    folder = tmp_path / "fit"
+    shutil.copytree(elements, folder)
+    run_facts = json.loads((folder / "run.json").read_text())
+    assert run_facts["failed_folds"] == [] and run_facts["prob"] == 0.9
+    run_facts["failed_folds"] = ["fold 2: FAILED  k-hat: 0.9"]
+    (folder / "run.json").write_text(json.dumps(run_facts))
+    assert call("report", folder, "--overwrite")[0] == 0
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Predicting hidden rows, fold 2: FAILED  k-hat: 0.9." in page

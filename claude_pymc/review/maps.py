@@ -39,6 +39,7 @@ from claude_pymc.review.style import (
     plain_ticks,
     widest,
 )
+from claude_pymc.review.used import beyond
 from claude_pymc.tables.table import Table
 
 Show = Literal["mean", "std"]
@@ -69,7 +70,8 @@ def plot_maps(
     targets : sequence of str, optional
         Default: the primary target and the nearest cheaper one of its quantity.
     table : Table, optional
-        Rows whose measured values are marked, faint where they lie off the map.
+        Rows whose measured values are marked, faint where they lie off the map; what is beyond them
+        is hatched.
     at : mapping of descriptor to value, optional
         Where the other descriptors are held, as in `plot_slices`.
     show : "mean" or "std"
@@ -103,6 +105,7 @@ def plot_maps(
     frame = points_at(post, held, {x: mesh_x.ravel(), y: mesh_y.ravel()})
     drawn = draws_at(post, frame, names, kind="mean")
     values = {t: summary(d, show).reshape(mesh_x.shape) for t, d in drawn.items()}
+    far = _beyond_rows(post, table, mesh_x, mesh_y, (x, y))
     groups, said = by_quantity(post, names), []
     with matplotlib.rc_context(STYLE):
         panel = max(4.0, widest([axis_label(x, post.units), *names]))
@@ -119,6 +122,9 @@ def plot_maps(
                 mesh = axes.pcolormesh(axes_x, axes_y, z, cmap=MAP, norm=norm, shading="gouraud")
                 mesh.set_rasterized(True)
                 contours(axes, "contour", axes_x, axes_y, z, norm=norm)
+                if far.any() and not far.all():
+                    lines = {"colors": "none", "hatches": ["////"]}
+                    axes.contourf(axes_x, axes_y, far.astype(float), [0.5, 1.5], **lines)
                 title = target
                 if table is not None and target in table.targets:
                     title += marked(axes, post, table, held, target, (x, y))
@@ -135,8 +141,21 @@ def plot_maps(
             bar.set_label(f"{WORDS[show]} of\n{labelled(group, post.units)}")
         panels[0].set_ylabel(axis_label(y, post.units))
         kind = "Expected values" if show == "mean" else "Uncertainty of the expected values"
-        headline(figure, f"{kind} over {x} and {y}", in_words(held, post.units))
+        hatched = "hatched: beyond the rows" if far.any() and not far.all() else ""
+        headline(figure, f"{kind} over {x} and {y}", in_words(held, post.units), hatched)
     return describe(figure, f"Maps of the {WORDS[show]} over {x} and {y}: {'; '.join(said)}.")
+
+
+def _beyond_rows(
+    post: Predictive, table: Table | None, x: np.ndarray, y: np.ndarray, names: tuple[str, str]
+) -> np.ndarray:
+    """Boolean (y, x): beyond the measured rows in these two descriptors; nowhere without rows."""
+    if table is None:
+        return np.zeros(x.shape, dtype=bool)
+    measured = np.isfinite(table.y).any(axis=1)
+    rows = table.x[measured][:, [table.descriptors.index(name) for name in names]]
+    at = np.column_stack([x.ravel(), y.ravel()])
+    return beyond(rows, at, [False, False]).reshape(x.shape)
 
 
 def refuse_show(show: str, points: int) -> None:

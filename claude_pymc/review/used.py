@@ -138,6 +138,15 @@ def odd_values(table: Table) -> list[str]:
         far = have[np.abs(have - middle) > FAR * (high - low)]
         if len(far) and high > low and not isinstance(name, Category):
             found.append(f"{len(far)} values of {name} are far from all others, such as {far[0]:g}")
+    for name in (name for name in table.descriptors if isinstance(name, Category)):
+        alike: dict[str, list[str]] = {}
+        for text in name.categories:
+            alike.setdefault("".join(text.lower().split()), []).append(text)
+        found += [
+            f"categories {texts} of {name} differ by capitals or spaces alone"
+            for texts in alike.values()
+            if len(texts) > 1
+        ]
     for name, column in zip(table.targets, table.y.T, strict=True):
         zeros, measured = int((column == 0.0).sum()), int(np.isfinite(column).sum())
         if zeros >= 3 and zeros > 0.1 * measured:

@@ -221,6 +221,11 @@ class Table:
             () if sources is None else tuple(frame[sources].astype(str)),
         )
 
+    def __repr__(self) -> str:
+        """Return one line: how many rows, and how many have each target."""
+        counts = ", ".join(f"{n} of {name}" for name, n in self.counts.items())
+        return f"Table: {len(self)} rows, {counts}, by {', '.join(self.descriptors)}"
+
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.x)
