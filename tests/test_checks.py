@@ -9,6 +9,7 @@ from check_cases import KINDS, fitted, healthy, simulated
 from fakes import make_idata, make_spec
 
 import claude_pymc as cp
+from claude_pymc import run
 from claude_pymc.joint.convergence import WATCHED
 from claude_pymc.review.diagnostics import diagnose
 
@@ -258,3 +259,21 @@ def test_in_order_of_what_they_are_about(twenty):
     for found in twenty:
         about = [check.about for check in found.checks]
         assert about == sorted(about, key=["draws", "model", "prior", "linkage", "use"].index)
+
+
+def test_the_advice_of_the_checks_is_worth_following():
+    """Elements: a value far out, intervals too wide for the others; Student-t noise, as advised."""
+    fits = {}
+    for name in ("elements_volume", "elements_volume_student"):
+        study = cp.Study.named(name)
+        fits[name] = run.fit(study, study.table(), seed=0)
+    plain, heavy = fits.values()
+    failed = {check.name: check for check in plain.checks.failed}
+    assert {"furthest value, left out", "leave-one-out PIT, volume_exp"} <= set(failed)
+    assert "volume_exp of row S" in failed["furthest value, left out"].value
+    assert all('noise = "student"' in failed[name].advice for name in list(failed)[:1])
+    assert heavy.checks.ok, str(heavy.checks)
+    assert heavy.validation.log_density > plain.validation.log_density + 0.4
+    width = [(v.validation.frame["upper"] - v.validation.frame["lower"]) for v in (plain, heavy)]
+    assert width[1].median() < 0.5 * width[0].median()
+    assert 0.8 < heavy.validation.coverage <= 1.0

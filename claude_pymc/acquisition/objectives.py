@@ -85,7 +85,7 @@ class Reach:
 
     def __post_init__(self) -> None:
         """Refuse what is no number."""
-        if not _finite(self.value) or abs(self.value) > LARGEST:
+        if not _finite(self.value) or abs(float(self.value)) > LARGEST:
             raise CandidateError(
                 f"a finite number to reach for {self.target!r}, of a size up to {LARGEST:g}",
                 f"{self.value!r}",
@@ -170,4 +170,4 @@ def objective_from_dict(data: Mapping[str, Any]) -> Objective:
 
 
 def _finite(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and bool(abs(value) <= MOST)
+    return isinstance(value, int | float | np.number) and bool(abs(float(value)) <= MOST)

@@ -82,8 +82,6 @@ def leave_one_out(
 
     With ``left`` the coefficients are integrated out: only linkage, noise and scales are weighted.
     """
-    from arviz_stats.base import array_stats
-
     pit = np.full(chain.score.shape[1:], np.nan)
     k = np.full_like(pit, np.nan)
     score = chain.score if left is None else left.score
@@ -92,10 +90,22 @@ def leave_one_out(
         if not len(at):
             continue
         density = chain.log_from(j)[:, at] if left is None else left.log_density[:, at, j]
-        log_weights, k[at, j] = array_stats.psislw(density.T)  # 1 / density, of sum one
+        log_weights, k[at, j] = smoothed(density)
         pit[at, j] = (np.exp(log_weights) * ndtr(score[:, at, j]).T).sum(axis=1)
     pit = np.clip(pit, 0.0, 1.0)
     return LeaveOneOut(chain.targets, pit, k, largest_k(len(score)), labels)
+
+
+def smoothed(log_density: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Log weights (value, draw) of sum one that leave out values, and their Pareto k (value).
+
+    The weights are 1 / density; ``log_density`` (draw, value).
+    """
+    from arviz_stats.base import array_stats
+
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # of weights all alike
+        log_weights, k = array_stats.psislw(log_density.T)  # which takes log-likelihoods
+    return log_weights, k
 
 
 def largest_k(draws: int) -> float:

@@ -17,7 +17,13 @@ from claude_pymc.errors import SamplingError
 from claude_pymc.joint.convergence import Check
 from claude_pymc.notation import CHAIN, DRAW
 from claude_pymc.review.against_prior import SENSITIVE, sensitivity
-from claude_pymc.review.against_rows import LeaveOneOut, largest_k, leave_one_out_checks, p_check
+from claude_pymc.review.against_rows import (
+    LeaveOneOut,
+    largest_k,
+    leave_one_out_checks,
+    p_check,
+    smoothed,
+)
 from claude_pymc.tables.patterns import by_pattern
 
 SAMPLES, SEED = (CHAIN, DRAW), 20251129
@@ -74,8 +80,6 @@ def _flat(array: xr.DataArray) -> np.ndarray:
 
 def _leave_one_out(groups: dict[str, xr.Dataset], names: list[str]) -> LeaveOneOut:
     """Pareto k of each value, and the PIT where there are replicates; values down the rows."""
-    from arviz_stats.base import array_stats
-
     columns = []
     for name in names:
         log_density = _flat(groups["log_likelihood"][name])
@@ -84,7 +88,7 @@ def _leave_one_out(groups: dict[str, xr.Dataset], names: list[str]) -> LeaveOneO
         pit: np.ndarray = np.full(log_density.shape[1], np.nan)
         k: np.ndarray = np.full_like(pit, np.nan)
         k[impossible] = np.inf  # a draw that rules the value out
-        log_weights, k[finite] = array_stats.psislw(log_density[:, finite].T)
+        log_weights, k[finite] = smoothed(log_density[:, finite])
         if name in _shared(groups, "posterior_predictive", "observed_data"):
             replicate = _flat(groups["posterior_predictive"][name])[:, finite]
             value = groups["observed_data"][name].to_numpy().ravel().astype(float)[finite]

@@ -81,7 +81,7 @@ def _gamma(counts: np.ndarray, n: int) -> np.ndarray:
 
 
 @cache
-def _null(n: int, draws: int) -> np.ndarray:
+def _null(n: int, draws: int = NULL_DRAWS) -> np.ndarray:
     """Sorted gamma of uniform samples of size n."""
     rng = np.random.default_rng(NULL_SEED)
     bins = _bins(n)
