@@ -14,6 +14,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from claude_pymc.acquisition.propose import WORDS
+from claude_pymc.joint.prediction import centre_name
 
 if TYPE_CHECKING:
     from claude_pymc.protocols import Kind
@@ -94,7 +95,8 @@ def print_predictions(
     if not len(rows):
         click.echo(f"{target} was measured in every row; use --at to predict elsewhere.")
         return
-    blank = rows[rows[f"{target}_mean"].isna()]
+    centre = centre_name(rows.columns, target)
+    blank = rows[rows[centre].isna()]
     if len(blank):
         empty = [c for c in _descriptors(frame, targets) if blank[c].isna().any()]
         click.echo(
@@ -104,16 +106,19 @@ def print_predictions(
         rows = rows.drop(blank.index)
         if not len(rows):
             return
+    heads = _HEADS[kind]
+    if centre.endswith("_median"):
+        heads = heads[0].replace("mean", "median"), heads[1]
     shown = rows.head(40)
     head = ["label"] if "label" in frame else _descriptors(frame, targets)
     others = [t for t in targets[:-1] if shown[t].notna().any()]
     _table(
         f"Predicted {target}{unit}" + ("" if everything else " where it was not measured"),
-        [*head, *(f"{t}{unit_of(t, units)}" for t in others), *_HEADS[kind]],
+        [*head, *(f"{t}{unit_of(t, units)}" for t in others), *heads],
         [
             [
                 *(text(row[c]) for c in (*head, *others)),
-                text(row[f"{target}_mean"]),
+                text(row[centre]),
                 f"{text(row[f'{target}_lower90'])} to {text(row[f'{target}_upper90'])}",
             ]
             for _, row in shown.iterrows()

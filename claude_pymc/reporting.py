@@ -61,7 +61,7 @@ def write_report(
         why = [WORDS.get(rule, rule) for rule in proposals["rule"]]
         proposals = proposals.assign(why=why).drop(columns="rule")
     target = study.targets[-1]
-    predictions = _written(folder, "predictions.csv", (target, f"{target}_mean"))
+    predictions = _written(folder, "predictions.csv", (target, f"{target}_lower90"))
     if predictions is not None and predictions[target].isna().any():
         predictions = predictions[predictions[target].isna()]
     script = SCRIPT.format(

@@ -274,6 +274,11 @@ def test_the_advice_of_the_checks_is_worth_following():
     assert all('noise = "student"' in failed[name].advice for name in list(failed)[:1])
     assert heavy.checks.ok, str(heavy.checks)
     assert heavy.validation.log_density > plain.validation.log_density + 0.4
-    width = [(v.validation.frame["upper"] - v.validation.frame["lower"]) for v in (plain, heavy)]
-    assert width[1].median() < 0.5 * width[0].median()
+    hidden = [fit.validation.frame for fit in (plain, heavy)]
+    width = [np.median(np.log(frame["upper"] / frame["lower"])) for frame in hidden]
+    assert width[1] < 0.5 * width[0]
+    middle = np.log(hidden[1]["mean"] / hidden[1]["measured"])
+    assert np.abs(middle).max() < 0.7  # a median: the exponential of a Student-t has no mean
+    assert list(heavy.predictions).count("volume_exp_median") == 1
+    assert heavy.predictions["volume_exp_median"].max() < 200
     assert 0.8 < heavy.validation.coverage <= 1.0

@@ -63,16 +63,18 @@ class AveragedPosterior:
         the probabilities.
         """
         streams = np.random.default_rng(seed).integers(2**31, size=len(self.posteriors))
-        found = [
-            post.predict(frame, kind, given, int(stream)).draws
+        predicted = [
+            post.predict(frame, kind, given, int(stream))
             for post, stream in zip(self.posteriors.values(), streams, strict=True)
         ]
+        found = [one.draws for one in predicted]
         numbers = allotted(self.probabilities, min(draws.sizes[SAMPLE] for draws in found))
+        heavy = tuple(t for t in self.targets if any(t in one.heavy for one in predicted))
         parts = []
         for draws, number in zip(found, numbers, strict=True):
             at = ((np.arange(number) + 0.5) * draws.sizes[SAMPLE] / max(number, 1)).astype(int)
             parts.append(draws.isel({SAMPLE: at}))
-        return Prediction(xr.concat(parts, dim=SAMPLE), kind, self.units)
+        return Prediction(xr.concat(parts, dim=SAMPLE), kind, self.units, heavy)
 
     def log_predictive_density(self, frame: Any, target: str, given: Any = None) -> np.ndarray:
         """Log density of measured values of one target, averaged over the specifications.

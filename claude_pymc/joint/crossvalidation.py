@@ -26,9 +26,9 @@ class CrossValidation:
     prob : float
         Content of the intervals.
     frame : DataFrame
-        One row per measured value: label, fold (counted from 1), measured, mean, lower, upper in
-        the units of the target; ``error`` and ``log_density`` on the transformed scale (log y for a
-        target modelled by its logarithm).
+        One row per measured value: label, fold (counted from 1), measured, mean (under Student-t
+        noise: the median), lower, upper in the units of the target; ``error`` and ``log_density``
+        on the transformed scale (log y for a target modelled by its logarithm).
     failed : tuple of str
         Convergence checks that failed, by fold; empty if all folds may be believed.
     """
@@ -134,6 +134,7 @@ def cross_validate(
         known = {t: v for t, v in given.items() if t in design.targets}
         prediction = post.predict(test, kind="observation", given=known, seed=second)
         centre = post.predict(test, kind="mean", given=known).draws.sel(target=target)
+        middle = prediction.median() if target in prediction.heavy else prediction.mean()
         ends = prediction.interval(prob).sel(target=target)
         truth = test.y[:, table.targets.index(target)]
         found.append(
@@ -142,7 +143,7 @@ def cross_validate(
                     "label": list(test.labels) or rows,
                     "fold": fold,
                     "measured": truth,
-                    "mean": prediction.mean().sel(target=target).to_numpy(),
+                    "mean": middle.sel(target=target).to_numpy(),
                     "lower": ends.sel(bound="lower").to_numpy(),
                     "upper": ends.sel(bound="upper").to_numpy(),
                     "error": _transformed_error(sampler, centre.to_numpy(), truth),

@@ -281,7 +281,8 @@ class JointPosterior:
             dims=(SAMPLE, CANDIDATE, TARGET),
             coords={CANDIDATE: labels, TARGET: list(self.targets)},
         )
-        return Prediction(array, kind, self.units)
+        student = kind == "observation" and self.spec.noise == "student"
+        return Prediction(array, kind, self.units, self.targets[-1:] if student else ())
 
     def log_predictive_density(self, frame: Any, target: str, given: Any = None) -> np.ndarray:
         """Log density of the measured values of one target, averaged over the posterior.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -22,11 +23,15 @@ class Prediction:
     draws : DataArray (sample, candidate, target)
     kind : "mean" or "observation"
     units : mapping of str to str
+    heavy : tuple of str
+        Targets whose observations have Student-t noise: of their draws the median is told, and no
+        standard deviation, since neither that nor the mean need exist.
     """
 
     draws: xr.DataArray
     kind: Kind
     units: Mapping[str, str] = field(default_factory=dict)
+    heavy: tuple[str, ...] = ()
 
     def mean(self) -> xr.DataArray:
         """Mean over draws (candidate, target)."""
@@ -55,13 +60,22 @@ class Prediction:
         return ends.transpose(CANDIDATE, TARGET, "bound")
 
     def to_frame(self, prob: float = 0.9) -> pd.DataFrame:
-        """One row per candidate: mean, std and interval of each target."""
+        """One row per candidate: mean (or median, see ``heavy``), std and interval by target."""
         mean, std, ends = self.mean(), self.std(), self.interval(prob)
+        median = self.median() if self.heavy else mean
         columns = {}
         for target in map(str, mean[TARGET].to_numpy()):
-            columns[f"{target}_mean"] = mean.sel(target=target).to_numpy()
-            columns[f"{target}_std"] = std.sel(target=target).to_numpy()
+            heavy = target in self.heavy
+            word, centre = ("median", median) if heavy else ("mean", mean)
+            columns[f"{target}_{word}"] = centre.sel(target=target).to_numpy()
+            spread = std.sel(target=target).to_numpy()
+            columns[f"{target}_std"] = np.full(len(spread), np.nan) if heavy else spread
             for bound in ("lower", "upper"):
                 name = f"{target}_{bound}{round(100 * prob)}"
                 columns[name] = ends.sel(target=target, bound=bound).to_numpy()
         return pd.DataFrame(columns, index=pd.Index(mean[CANDIDATE].to_numpy(), name=CANDIDATE))
+
+
+def centre_name(columns: Iterable[str], target: str) -> str:
+    """Name of the column with the centre of a target, of those that :meth:`to_frame` makes."""
+    return f"{target}_median" if f"{target}_median" in columns else f"{target}_mean"

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from claude_pymc.joint.crossvalidation import CrossValidation
 from claude_pymc.joint.posterior import JointPosterior
+from claude_pymc.joint.prediction import centre_name
 from claude_pymc.review.judged import plot_pit, plot_shares
 from claude_pymc.review.linkage import plot_corrections, plot_linkage
 from claude_pymc.review.maps import plot_maps
@@ -290,7 +291,8 @@ def _predictions(
         blocks.append(Block("picture", text, lambda: plot_shares(shares)))
     if content.predictions is not None:
         target = post.targets[-1]
-        frame = content.predictions[content.predictions[f"{target}_mean"].notna()]
+        frame = content.predictions
+        frame = frame[frame[centre_name(frame.columns, target)].notna()]
         caption = f"{target} predicted, noise included"
         left_out = len(content.predictions) - len(frame)
         if left_out:
@@ -354,7 +356,8 @@ def _readable(frame: pd.DataFrame, post: JointPosterior) -> pd.DataFrame:
     names += [t for t in post.targets[:-1] if t in frame and frame[t].notna().any()]
     found = {str(name): frame[name] for name in names if name in frame}
     ends = zip(frame[f"{target}_lower90"], frame[f"{target}_upper90"], strict=True)
-    found[f"{target}_mean"] = frame[f"{target}_mean"]
+    centre = centre_name(frame.columns, target)
+    found[centre] = frame[centre]
     found[f"{target}_90 % interval"] = [f"{_number(a)} to {_number(b)}" for a, b in ends]
     return pd.DataFrame(found)
 

@@ -69,8 +69,8 @@ def report(
     checks : Diagnostics, optional
         Those of these draws and rows, where they were made before.
     predictions : DataFrame, optional
-        Labels or descriptors, and TARGET_mean, TARGET_lower90, TARGET_upper90 of the primary
-        target; other columns are left out.
+        Labels or descriptors, and TARGET_mean (or TARGET_median), TARGET_lower90, TARGET_upper90
+        of the primary target; other columns are left out.
     proposals : DataFrame, optional
         As :func:`propose` makes it.
     aim : str
