@@ -181,3 +181,21 @@ def test_pit_is_that_of_the_value(rng):
     tree["observed_data"]["y"].to_numpy()[3] += 5.0
     check = by_name(diagnose(tree))["furthest value, left out"]
     assert check.passed is False and "row 3" in check.value
+
+
+def test_posteriors_of_other_packages(rng):
+    flat = xr.Dataset({"a": (("sample", "k"), rng.normal(size=(100, 2)))})
+    with pytest.raises(cp.SamplingError, match="'a' over"):
+        diagnose(xr.DataTree.from_dict({"posterior": flat}))
+    words = xr.Dataset({"a": (("chain", "draw"), np.full((4, 500), "x"))})
+    with pytest.raises(cp.SamplingError, match="draws that vary"):
+        diagnose(xr.DataTree.from_dict({"posterior": words}))
+    with pytest.raises(cp.SamplingError, match="load a file by"):
+        diagnose("draws.nc")
+
+
+def test_a_single_chain_is_said():
+    one = xr.Dataset({"a": (("chain", "draw"), np.random.default_rng(0).normal(size=(1, 500)))})
+    found = diagnose(xr.DataTree.from_dict({"posterior": one}))
+    assert not found.sampled
+    assert "sample at least four chains" in str(found)

@@ -156,8 +156,17 @@ def _watched(idata: Any) -> tuple[list[str], np.ndarray]:
         )
     posterior = idata["posterior"].dataset
     known = [name for name in WATCHED if name in posterior]
+    numbers = [str(n) for n, array in posterior.data_vars.items() if array.dtype.kind in "fiub"]
+    stacked = [n for n in known or numbers if not {CHAIN, DRAW} <= set(posterior[n].dims)]
+    if stacked:
+        raise SamplingError(
+            f"draws over {[CHAIN, DRAW]}",
+            f"{stacked[0]!r} over {list(posterior[stacked[0]].dims)}",
+            "draws of another package, or a group whose draws were stacked",
+            "keep chain and draw as dimensions: posterior.unstack()",
+        )
     names, draws = [], []
-    for name in known or list(posterior.data_vars):
+    for name in known or numbers:
         values = posterior[name].transpose(CHAIN, DRAW, ...)
         flat = values.to_numpy().reshape(*values.shape[:2], -1)
         dims = [(d, n) for d, n in zip(values.dims[2:], values.shape[2:], strict=True)]
@@ -167,7 +176,8 @@ def _watched(idata: Any) -> tuple[list[str], np.ndarray]:
         if not known:  # of another model, where a diagonal may be one
             moving = ~((flat == flat[:1, :1]).all(axis=(0, 1)) & np.isfinite(flat[0, 0]))
         for i in np.flatnonzero(moving):
-            names.append(f"{name}[{', '.join(map(str, places[i]))}]")
+            place = ", ".join(map(str, places[i]))
+            names.append(f"{name}[{place}]" if place else name)
             draws.append(flat[..., i])
     if not draws or all(np.ptp(values) == 0.0 for values in draws):
         raise SamplingError(
