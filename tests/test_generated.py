@@ -255,7 +255,7 @@ def test_meshes_are_counted_before_they_are_made():
         Reach("exp", 10**400)
 
 
-# Found here, to be mended in the sampler: each is a traceback yet.
+# Found here, in the sampler: each was a traceback.
 LKJ = {"prior": {"kind": "lkj"}}
 THREE = {"descriptors": ["x"], "targets": ["sim", "mid", "exp"]}
 ALIKE = "x,exp\n" + "".join(f"{x},1e15\n" for x in X)

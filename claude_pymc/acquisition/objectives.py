@@ -170,4 +170,7 @@ def objective_from_dict(data: Mapping[str, Any]) -> Objective:
 
 
 def _finite(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and bool(abs(float(value)) <= MOST)
+    if not isinstance(value, int | float | np.number):
+        return False
+    number = value if isinstance(value, int) else float(value)  # a whole one may be too large
+    return bool(abs(number) <= MOST)
