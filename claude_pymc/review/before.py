@@ -299,7 +299,7 @@ def _near(spec: JointGaussian, within: float | None) -> int:
         raise SpecError(
             "a positive distance within", f"{within!r}", "a zero or a sign", "give a positive one"
         )
-    return same[-1]
+    return same[0]
 
 
 def _in_model(design: Design, within: float) -> float:

@@ -13,7 +13,7 @@ from claude_pymc.errors import DesignError, TableError
 TRANSFORMS = ("identity", "log")
 # Sizes of numbers whose fourth powers (squares of variances), and sums of these, are numbers again.
 LEAST, LARGEST = 1e-50, 1e50
-FAR = math.log(LARGEST)  # logarithm of a value, at most
+FAR = math.log(LARGEST) - 1.0  # so that what comes back may be taken again
 
 Numbers = tuple[float, ...]
 Names = tuple[str, ...]
