@@ -282,3 +282,16 @@ def test_the_advice_of_the_checks_is_worth_following():
     assert list(heavy.predictions).count("volume_exp_median") == 1
     assert heavy.predictions["volume_exp_median"].max() < 200
     assert 0.8 < heavy.validation.coverage <= 1.0
+
+
+@pytest.mark.slow
+def test_rates_of_false_alarms():
+    """Two hundred more healthy studies: no check fails in more than one of twenty."""
+    alarms, studies = collections.Counter(), 0
+    for kind in KINDS:
+        for seed in range(100, 140):
+            post, table, candidates = healthy(kind, seed)
+            found = diagnose(post, table, candidates=candidates)
+            alarms.update({kind_of(check.name) for check in found.failed})
+            studies += 1
+    assert all(count <= studies // 20 for count in alarms.values()), alarms

@@ -49,7 +49,7 @@ def test_p_values_are_those_of_replicates(shift, factor, rng):
     assert set(found) == set(above)
     for kind, total in above.items():
         p = 2.0 * min(total / DRAWS, 1.0 - total / DRAWS)
-        assert found[kind] == pytest.approx(p, abs=8.0 / np.sqrt(DRAWS * REPLICATES)), kind
+        assert found[kind] == pytest.approx(p, abs=4.0 / np.sqrt(DRAWS * REPLICATES)), kind
 
 
 def test_a_p_value_is_multiplied_by_the_number_of_tests():

@@ -1,10 +1,10 @@
 r"""What the prior does: conflict with the rows, and sensitivity by power-scaling.
 
 *Conflict.* Posterior medians of linkage, noise and scales far out in the tails of their priors (of
-noise the upper one alone: simulations without noise exist): had
-the data come from the prior, the tail probability 2 min(F(m), 1 - F(m)) would be small seldom
-(the posterior median spreads less than the prior), so that it serves as a cautious p-value
-(in the spirit of Evans, Moshonov, Bayesian Analysis 1, 893 (2006)).
+noise the upper tail alone: simulations without noise exist). Had the data come from the prior, the
+tail probability 2 min(F(m), 1 - F(m)) would be small seldom (the posterior median spreads less than
+the prior), so that it serves as a cautious p-value (in the spirit of Evans, Moshonov, Bayesian
+Analysis 1, 893 (2006)).
 
 *Sensitivity.* The density of the parameters that the prior speaks of directly (linkages, noises,
 scales; corrections only where their scale is fixed) is raised to a power near one, and the change
@@ -25,9 +25,10 @@ from claude_pymc.joint.noise import NORMAL
 from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.joint.priors import FLOOR, LKJPrior, ShrinkagePrior
 from claude_pymc.joint.scales import scales_of
+from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.notation import CHAIN, DRAW
+from claude_pymc.review.against_rows import LEVEL
 
-LEVEL = 0.01
 SENSITIVE = 0.05
 ALPHAS = (0.99, 1.01)
 NOISE = "noise of "
@@ -83,21 +84,26 @@ def tails(post: JointPosterior) -> dict[str, float]:
     return found
 
 
-def _tails_of_lkj(post: JointPosterior, prior: LKJPrior) -> dict[str, float]:
-    """Return the same by draws from the prior, which has no closed marginals."""
-    spec, targets = post.spec, post.targets
+def lkj_draws(spec: JointGaussian, prior: LKJPrior) -> tuple[np.ndarray, np.ndarray]:
+    """Draws from the prior of linkage (draw, target, target) and noise (draw, target)."""
     rng = np.random.default_rng(PRIOR_SEED)
     linkage, sigma = draw_lkj(spec, prior, PRIOR_DRAWS, rng)
-    first = len(spec.columns.variables) - len(targets)  # descriptors, under likelihood "joint"
+    first = len(spec.columns.variables) - len(spec.design.targets)  # under "joint": descriptors
+    return linkage[:, first:, first:], sigma[:, first:]
+
+
+def _tails_of_lkj(post: JointPosterior, prior: LKJPrior) -> dict[str, float]:
+    """Return the same by draws from the prior, which has no closed marginals."""
+    targets, (linkage, sigma) = post.targets, lkj_draws(post.spec, prior)
     pairs = {
         f"linkage of {targets[j]} on {targets[k]}": (
             post.draws_of("linkage")[:, j, k],
-            linkage[:, first + j, first + k],
+            linkage[:, j, k],
         )
-        for j, k, _ in spec.links
+        for j, k, _ in post.spec.links
     }
     for j, target in enumerate(targets):
-        pairs[f"{NOISE}{target}"] = post.draws_of("sigma")[:, j], sigma[:, first + j]
+        pairs[f"{NOISE}{target}"] = post.draws_of("sigma")[:, j], sigma[:, j]
     found = {}
     for name, (after, before) in pairs.items():
         below = (1 + (before < np.median(after)).sum()) / (2 + len(before))

@@ -260,5 +260,6 @@ def standing_out(loo: LeaveOneOut, most: int = 10) -> list[StandsOut]:
     for i, j in itertools.product(*map(range, loo.pit.shape)):
         if np.isfinite(loo.pit[i, j]):
             tail = 2.0 * min(loo.pit[i, j], 1.0 - loo.pit[i, j])
-            found.append(StandsOut(loo.labels[i], loo.targets[j], tail, float(loo.pareto_k[i, j])))
+            label = loo.labels[i] if loo.labels else str(i)
+            found.append(StandsOut(label, loo.targets[j], tail, float(loo.pareto_k[i, j])))
     return sorted(found, key=lambda row: row.tail)[:most]

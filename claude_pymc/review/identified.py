@@ -16,15 +16,15 @@ import numpy as np
 from scipy.special import ndtr
 
 from claude_pymc.joint.convergence import Check
-from claude_pymc.joint.density import draw_lkj
 from claude_pymc.joint.posterior import JointPosterior
 from claude_pymc.joint.priors import LKJPrior, ShrinkagePrior
 from claude_pymc.joint.rows import modelled
+from claude_pymc.review.against_prior import lkj_draws
+from claude_pymc.review.against_rows import LEVEL
 from claude_pymc.tables.table import Table
 
-CONTRACTED, LEVEL, FEW = 0.8, 0.01, 3
+CONTRACTED, FEW = 0.8, 3  # posterior over prior sd; rows of a kind
 NEAR_ZERO, MASS = 0.1, 0.05  # of the 95 % quantile; share of draws below it
-PRIOR_DRAWS, PRIOR_SEED = 4000, 20251122
 
 
 def linkage_checks(post: JointPosterior, table: Table | None) -> list[Check]:
@@ -48,7 +48,7 @@ def noise_checks(post: JointPosterior) -> list[Check]:
             Check(
                 f"noise of {target} away from zero",
                 f"{100 * mass:.1f} % of the draws below a tenth of its 95 % quantile "
-                f"({top * design_scale(post, j):.2g}{' in log' if logged(post, j) else ''})",
+                f"({noise_in_units(post, j, top)})",
                 f"at most {100 * MASS:.0f} %",
                 mass <= MASS,
                 "rows do not tell the noise from zero: measure a point twice, or values of both "
@@ -59,14 +59,13 @@ def noise_checks(post: JointPosterior) -> list[Check]:
     return checks
 
 
-def design_scale(post: JointPosterior, j: int) -> float:
-    """Scale of a target: what one unit of the model is in units of the target (or of its log)."""
-    return post.spec.design.scale[j]
-
-
-def logged(post: JointPosterior, j: int) -> bool:
-    """Say whether a target is modelled by its logarithm."""
-    return post.spec.design.transforms[j] == "log"
+def noise_in_units(post: JointPosterior, j: int, sigma: float) -> str:
+    """Say a noise in the unit of its target; as a factor, where the logarithm is modelled."""
+    design = post.spec.design
+    size = sigma * design.scale[j]
+    if design.transforms[j] == "log":
+        return f"a factor of {np.exp(size):.3g}"
+    return f"{size:.3g} {dict(design.units).get(design.targets[j], '')}".strip()
 
 
 def _shared(post: JointPosterior, table: Table | None) -> Check:
@@ -93,10 +92,7 @@ def _contraction(post: JointPosterior, j: int, k: int) -> Check:
     if isinstance(spec.prior, ShrinkagePrior):
         before = spec.prior.linkage_sd
     elif isinstance(spec.prior, LKJPrior):
-        rng = np.random.default_rng(PRIOR_SEED)
-        first = len(spec.columns.variables) - len(targets)
-        drawn = draw_lkj(spec, spec.prior, PRIOR_DRAWS, rng)[0][:, first + j, first + k]
-        before = _spread(drawn)
+        before = _spread(lkj_draws(spec, spec.prior)[0][:, j, k])
     else:
         return Check(name, "not computed: the prior is flat", "", None, "", "linkage")
     after = _spread(draws)

@@ -120,7 +120,7 @@ def sections_of(
         found.append(Section("data", "Data", _data(table)))
     if post is not None:
         found.append(Section("model", "Model", _model(post)))
-    found.append(Section("checks", "Checks", _checks(checks, post, table, content)))
+    found.append(Section("checks", "Checks", _checks(checks, post, table)))
     if post is not None:
         found.append(Section("findings", "What was found", _findings(post, table)))
         blocks = _predictions(post, table, checks, content)
@@ -185,9 +185,7 @@ def _model(post: JointPosterior) -> list[Block]:
     ]
 
 
-def _checks(
-    checks: Diagnostics, post: JointPosterior | None, table: Table | None, content: Content
-) -> list[Block]:
+def _checks(checks: Diagnostics, post: JointPosterior | None, table: Table | None) -> list[Block]:
     """All checks by what they are about; pictures of those that a picture says better."""
     judged = [check for check in checks.checks if check.passed is not None]
     passed = sum(bool(check.passed) for check in judged)

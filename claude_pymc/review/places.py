@@ -223,8 +223,8 @@ def held_at(
             continue
         cells = None if frame is None else frame[name].dropna()
         if isinstance(name, Category):
-            some = cells is not None and len(cells)
-            found[str(name)] = cells.mode().iloc[0] if some else name.categories[0]  # type: ignore
+            usual = () if cells is None else tuple(cells.mode())
+            found[str(name)] = (*usual, *name.categories)[0]
         elif cells is not None and len(cells):
             found[str(name)] = float(np.median(cells))
         else:

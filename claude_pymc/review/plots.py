@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from claude_pymc.joint.crossvalidation import CrossValidation
 from claude_pymc.joint.posterior import JointPosterior
+from claude_pymc.review.identified import noise_in_units
 from claude_pymc.review.style import BLUE, GREY, ORANGE, STYLE, axis_label, describe, number
 from claude_pymc.review.uniformity import band
 
@@ -118,7 +119,7 @@ def plot_parameters(post: JointPosterior) -> Figure:
         least = sorted(mean.values())[-MOST_TERMS]
         terms = [term for term in terms if mean[term[0]] >= least]
     noise = [
-        (f"{t}: {_in_units(post, j, sigma[:, j])}", sigma[:, j], None)
+        (f"{t}: {noise_in_units(post, j, float(np.median(sigma[:, j])))}", sigma[:, j], None)
         for j, t in enumerate(design.targets)
     ]
     marked = any(reference for *_, reference in links)
@@ -152,15 +153,6 @@ def plot_parameters(post: JointPosterior) -> Figure:
         f"and noise: {'; '.join(said)}. {len(terms)} terms of the corrections are drawn."
     )
     return describe(figure, words)
-
-
-def _in_units(post: JointPosterior, j: int, sigma: np.ndarray) -> str:
-    """Median noise of a target in its unit, or in per cent where its logarithm is modelled."""
-    design = post.spec.design
-    median = float(np.median(sigma)) * design.scale[j]
-    if design.transforms[j] == "log":
-        return f"{number(100 * median)} %"
-    return number(median, dict(design.units).get(design.targets[j], ""))
 
 
 def _forest(axes: Any, rows: Rows) -> None:
