@@ -316,3 +316,10 @@ def test_candidates_whose_logarithm_vanishes_are_extrapolated():
     found = diagnose(post, table, candidates=[[1.5, 9.0], [1.5, 1.2]])
     check = {c.name: c for c in found.checks}["extrapolation, candidates"]
     assert check.passed is False and check.value.startswith("1 of 2")
+
+
+def test_noise_of_a_logarithm_is_a_factor():
+    post = JointPosterior(make_idata(make_spec(2, log=True), draws=500))
+    check = {c.name: c for c in noise_checks(post)}["noise of exp away from zero"]
+    top = np.quantile(post.draws_of("sigma")[:, 1], 0.95) * post.spec.design.scale[1]
+    assert check.value.endswith(f"(a factor of {np.exp(top):.3g})")
