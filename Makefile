@@ -10,8 +10,8 @@ export MKL_NUM_THREADS := 1
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test slow newcomer calibration bench bench-accuracy figure4 bench-pools \
-	bench-million accuracy lint notebooks clean distclean
+.PHONY: help install demo test slow newcomer calibration bench bench-accuracy bench-pair figure4 \
+	bench-pools bench-million accuracy tables lint notebooks pictures docs newest clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,9 @@ bench: install ## speed beside plain PyMC, nutpie and NumPyro (minutes), into ou
 bench-accuracy: install ## three data sets, three tasks, beside nine peers (minutes), into out/accuracy.csv
 	$(BIN)/python tests/benchmarks/accuracy.py $(ARGS)
 
+bench-pair: install ## fifty cheap and two dear points (five minutes), into out/gp_pair.csv
+	$(BIN)/python tests/benchmarks/gp_pair.py
+
 figure4: install ## figure 4 of the paper, 200 repeats (ten minutes), into out/figure4
 	$(BIN)/python tests/benchmarks/benchmark_figure4.py
 
@@ -58,20 +61,34 @@ bench-pools: install ## closed loops on real tables beside two peers (half an ho
 bench-million: install ## four million candidates: scores beside the bare product (a minute)
 	$(BIN)/python tests/benchmarks/candidates.py
 
-accuracy: install ## elements: this package beside three peers, on the same folds
+accuracy: install ## elements: this package beside three peers, into out/elements.csv
 	$(BIN)/python tests/elements_accuracy.py
+
+tables: install ## take up what the benchmarks left in out/, write the tables of README and pages
+	$(BIN)/python tests/benchmarks/tables.py --record
 
 lint: install ## check style, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy claude_pymc
 
-notebooks: install ## run the notebooks anew, in place
-	$(BIN)/jupyter-execute --inplace --timeout=900 notebooks/*.ipynb
+notebooks: install ## run the notebooks anew, in place, and write the student version
+	$(BIN)/python notebooks/pages/run.py
+	$(BIN)/python notebooks/pages/student.py
+
+pictures: install ## the picture at the head of the README
+	$(BIN)/python notebooks/pages/problem.py
+
+docs: install ## course, reference and pages, into out/docs/index.html
+	$(BIN)/python -m sphinx -W --keep-going -q -E -c notebooks/pages notebooks out/docs
+	@echo 'out/docs/index.html'
+
+newest: ## the fast tests against the newest dependencies, in .venv-newest
+	sh .ci/newest
 
 clean: ## remove caches, builds and the output of the demo
-	rm -rf build dist out/demo .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist out/demo out/docs .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -path ./$(VENV) -prune -o -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv too
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-newest

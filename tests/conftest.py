@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import zlib
 from pathlib import Path
 
@@ -11,6 +12,9 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 import numpy as np  # noqa: E402  (reads the number of threads when it is loaded)
+
+CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
+NO_BROWSER = "no chromium and chromedriver (Debian: chromium, chromium-driver)"
 
 
 @pytest.fixture
@@ -35,3 +39,29 @@ def reference():
     if not path.is_file():
         pytest.skip("reference values are only in development")
     return {case["name"]: case for case in json.loads(path.read_text(encoding="utf-8"))}
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A browser without a window, whose messages are kept."""
+    if not CHROMIUM or not DRIVER:
+        if os.environ.get("CI_HAS_BROWSER"):
+            pytest.fail(NO_BROWSER)
+        pytest.skip(NO_BROWSER)
+    from selenium.webdriver import Chrome, ChromeOptions
+    from selenium.webdriver.chrome.service import Service
+
+    options = ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-dev-shm-usage",
+    ):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.quit()

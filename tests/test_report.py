@@ -1,7 +1,6 @@
 """The page of a fit: whole in itself, readable at any width, with words for every picture."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -16,8 +15,6 @@ from fakes import call, make_idata, make_spec
 import claude_pymc as cp
 from claude_pymc import run
 
-CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
-NO_BROWSER = "no chromium and chromedriver (Debian: chromium, chromium-driver)"
 MOST_BYTES = 3_000_000
 
 
@@ -33,31 +30,6 @@ def elements(tmp_path_factory):
 @pytest.fixture(scope="module")
 def text(elements):
     return (elements / "report.html").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM or not DRIVER:
-        if os.environ.get("CI_HAS_BROWSER"):
-            pytest.fail(NO_BROWSER)
-        pytest.skip(NO_BROWSER)
-    from selenium.webdriver import Chrome, ChromeOptions
-    from selenium.webdriver.chrome.service import Service
-
-    options = ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-dev-shm-usage",
-    ):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = Chrome(options=options, service=Service(DRIVER))
-    yield driver
-    driver.quit()
 
 
 def test_small_and_whole(text):

@@ -30,6 +30,7 @@ from claude_pymc.tables.sources import FromSources, notice_dropped
 from claude_pymc.tables.table import Table
 
 Condensed = tuple[int, np.ndarray, np.ndarray]  # rows, Gram matrix, root
+FORMAT = 2  # of files; those of format 1, without this number, have no triangular roots
 LOST = 1e-6  # relative error of sums that is too large
 UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile, zlib.error)
 
@@ -310,6 +311,7 @@ class PatternStats(FromSources):
         with Path(path).open("wb") as file:
             np.savez_compressed(
                 file,
+                format=np.array(FORMAT),
                 design=np.array(json.dumps(self.design.to_dict())),
                 present=self._present_all,
                 counts=self.counts,
@@ -329,6 +331,14 @@ class PatternStats(FromSources):
         """Read what :meth:`save` wrote."""
         try:
             with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                written = int(file["format"]) if "format" in file else FORMAT
+                if written > FORMAT:
+                    raise StatisticsError(
+                        f"statistics of format {FORMAT} or older",
+                        f"format {written} in {Path(path).name!r}",
+                        "it was written by a newer version of claude_pymc",
+                        "update claude_pymc",
+                    )
                 design = Design.from_dict(json.loads(str(file["design"])))
                 patterns = tuple(tuple(bool(v) for v in row) for row in file["present"])
                 # Files of version 0.1 have no roots.

@@ -34,7 +34,6 @@ from claude_pymc.joint.inputs import arrays_of
 HERE = Path(__file__).resolve().parent
 OUT = HERE.parents[1] / "out" / "bench.csv"
 DRAWS, CHAINS = 1000, 4
-REMARKS: list[str] = []
 
 
 def seconds(work: Callable[[], Any], repeats: int = 5) -> float:
@@ -48,11 +47,13 @@ def seconds(work: Callable[[], Any], repeats: int = 5) -> float:
     return statistics.median(found)
 
 
-def row(name: str, value: float, unit: str, peer: str = "", peer_value: float = np.nan) -> dict:
+def row(
+    name: str, value: float, unit: str, peer: str = "", peer_value: float = np.nan, remark: str = ""
+) -> dict:
     """One line; rates are better when large, times and errors when small."""
     ratio = value / peer_value if unit.endswith("/s") else peer_value / value
-    keys = ("name", "value", "unit", "peer", "peer_value", "ratio")
-    return dict(zip(keys, (name, value, unit, peer, peer_value, ratio), strict=True))
+    keys = ("name", "value", "unit", "peer", "peer_value", "ratio", "remark")
+    return dict(zip(keys, (name, value, unit, peer, peer_value, ratio, remark), strict=True))
 
 
 def drawing(problem: problems.Problem, wanted: int, seed: int = 0) -> float:
@@ -94,8 +95,8 @@ def ess_per_second() -> list[dict]:
             took = time.perf_counter() - start
             rates.append(fresh.least_ess(draws) / took)
             diverged += divergent
-        REMARKS.append(f"{peer}: {diverged} of {3 * DRAWS * CHAINS} draws diverged")
-        found.append(row(name, value, "ESS/s", peer, statistics.median(rates)))
+        remark = f"{diverged} of {3 * DRAWS * CHAINS} draws diverged"
+        found.append(row(name, value, "ESS/s", peer, statistics.median(rates), remark))
     return found
 
 
@@ -221,7 +222,7 @@ def main() -> None:
     table = RichTable(*frame.columns)
     for line in frame.itertuples(index=False):
         table.add_row(*(f"{v:.3g}" if isinstance(v, float) else str(v) for v in line))
-    console.print(table, *REMARKS, sep="\n")
+    console.print(table)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,7 @@ def main() -> None:
         frame = figure4.run(
             OUT, NUMBERS, NOISES, each=lambda done, of: bar.update(job, completed=done, total=of)
         )
+    figure4.summary(frame).round(4).to_csv(OUT / "summary.csv", index=False)
     text, kept = report(frame)
     print(text)
     print(f"{time.perf_counter() - begun:.0f} s")

@@ -38,6 +38,7 @@ import claude_pymc as cp
 
 CHOICE, REPORT = range(1000, 1300), range(300)  # seeds: settings are chosen on the first alone
 CSV = Path(__file__).with_name("gp_pair_peers.csv")
+OUT = CSV.parents[2] / "out" / "gp_pair.csv"
 CHEAP, DEAR = 50, 2
 ALPHA = 0.1
 DEGREE = {1: 8, 2: 5}
@@ -209,4 +210,7 @@ def remarks(found: pd.DataFrame) -> str:
 
 if __name__ == "__main__":
     everywhere = everything()
-    print(page(summary(everywhere)), remarks(everywhere), sep="\n\n")
+    table = summary(everywhere).rename_axis("method")
+    OUT.parent.mkdir(exist_ok=True)
+    table.astype(float).round(5).to_csv(OUT)
+    print(page(table), remarks(everywhere), sep="\n\n")
