@@ -40,8 +40,8 @@ def three(value: float) -> str:
 
 
 def plus_minus(value: float, error: float, digits: int = 3) -> str:
-    """Value ± standard error."""
-    return f"{value:.{digits}f} ± {error:.{digits}f}"
+    """Value ± standard error, without a negative zero."""
+    return f"{round(value, digits) + 0.0:.{digits}f} ± {error:.{digits}f}"
 
 
 WORK = {  # name in bench.csv -> work
@@ -66,13 +66,13 @@ def bench(frame: pd.DataFrame) -> str:
     for name, text in WORK.items():
         for line in frame[frame["name"] == name].itertuples():
             unit = {"s": " s"}.get(line.unit, "")
-            peer = ""
+            beside = ""
             if isinstance(line.peer, str):
-                peer = f"{PEERS.get(line.peer, line.peer)}: {three(line.peer_value)}{unit}"
+                beside = f"{PEERS.get(line.peer, line.peer)}: {three(line.peer_value)}{unit}"
             ratio = "" if np.isnan(line.ratio) else three(line.ratio)
             first = [text, three(line.value) + unit] if text not in said else ["", ""]
             said.append(text)
-            rows.append(f"| {' | '.join([*first, peer, ratio])} |")
+            rows.append(f"| {' | '.join([*first, beside, ratio])} |")
     remarks = frame.dropna(subset=["remark"]).itertuples()
     notes = "; ".join(f"{line.peer}: {line.remark}" for line in remarks)
     table = lines("| work | this package | beside | times better |", rows)
@@ -90,6 +90,18 @@ def elements(frame: pd.DataFrame) -> str:
     return lines(head + "| 90 % intervals that hold |", rows)
 
 
+# What methods of accuracy_peers.py are called, piece by piece.
+WORDS = {"[x, y]": "on [x, y]", "exp only": "on x alone", "delta": "of differences"}
+WORDS |= {"BR1": "linear ridge", "BR2": "quadratic ridge", "GP": "process"}
+
+
+def peer(name: str) -> str:
+    """Say a method in words: "delta GP, propagated" is "process of differences, propagated"."""
+    method, comma, rest = name.replace("[x, y]", "[x; y]").partition(",")
+    what, _, kind = method.replace("[x; y]", "[x, y]").rpartition(" ")
+    return f"{WORDS[kind]} {WORDS[what]}{comma}{rest}" if kind in WORDS else name
+
+
 CASES = {"elV": "volume", "elB": "bulk modulus", "binary": "gap"}
 
 
@@ -98,8 +110,8 @@ def accuracies(frame: pd.DataFrame) -> str:
     against = versus(frame)
     rows = []
     for _, t in against.iterrows():
-        one = f"{t['its rmse']:.3f}, {t['best peer']}"
-        other = f"{t['its lpd']:.2f}, {t['likeliest peer']}"
+        one = f"{t['its rmse']:.3f}, {peer(t['best peer'])}"
+        other = f"{t['its lpd']:.2f}, {peer(t['likeliest peer'])}"
         rows.append(
             f"| {CASES[t['case']]} {t['task']} | {t['rmse']:.3f} | {one} "
             f"| {plus_minus(t['rmse diff'], t['rmse se'])} | {t['lpd']:.2f} | {other} "
