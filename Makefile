@@ -11,7 +11,8 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test slow newcomer calibration bench bench-accuracy bench-pair figure4 \
-	bench-pools bench-million accuracy tables lint notebooks pictures docs newest clean distclean
+	bench-pools bench-million accuracy tables lint notebooks check-notebooks \
+	pictures docs newest clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -30,7 +31,7 @@ demo: install ## fit, predict, propose and report on the data shipped, into out/
 	$(BIN)/claude-pymc demo --out out/demo --overwrite
 
 test: install ## run the tests
-	$(BIN)/python -m pytest -m "not speed and not slow" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not speed and not slow and not notebooks" -n 2 --dist loadfile
 	$(BIN)/python -m pytest --doctest-modules claude_pymc
 	$(BIN)/python -m pytest -m speed
 
@@ -75,6 +76,9 @@ lint: install ## check style, format and types
 notebooks: install ## run the notebooks anew, in place, and write the student version
 	$(BIN)/python notebooks/pages/run.py
 	$(BIN)/python notebooks/pages/student.py
+
+check-notebooks: install ## run the notebooks from cold caches, without changing a file (minutes)
+	$(BIN)/python -m pytest -m notebooks -n 2 --dist load --durations 0
 
 pictures: install ## the picture at the head of the README
 	$(BIN)/python notebooks/pages/problem.py

@@ -27,7 +27,7 @@ extensions = [
     "mathml",
 ]
 root_doc = "index"
-exclude_patterns = ["**/.ipynb_checkpoints", "student/*"]
+exclude_patterns = ["**/.ipynb_checkpoints"]
 suppress_warnings = ["myst.strikethrough"]
 
 # Notebooks are committed executed; tests run them again.
@@ -40,6 +40,7 @@ autodoc_typehints = "none"  # the docstrings say types, shapes and units
 autodoc_member_order = "bysource"
 autodoc_class_signature = "mixed"
 napoleon_google_docstring = False
+napoleon_use_param = False  # words of types, such as "descriptors", are no references
 napoleon_use_rtype = False
 napoleon_custom_sections = [("Attributes", "params_style")]
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from docutils import nodes
-from docutils.utils.math.latex2mathml import tex2mathml
+from math_core import LatexError, LatexToMathML
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
+
+CONVERTER = LatexToMathML()
 
 
 def _mathml(node: nodes.Element, block: bool) -> str:
     """Return the MathML of a math node; a formula that cannot be read stops the build."""
     formula = node.astext()
-    if formula.lstrip().startswith(("_", "^")):
-        formula = "{}" + formula  # an index needs something to stand at
     try:
-        return tex2mathml(formula, as_block=block)
-    except Exception as error:  # docutils raises several kinds
+        return CONVERTER.convert_with_local_state(formula, displaystyle=block)
+    except LatexError as error:
         raise ExtensionError(f"formula not understood: {formula!r}: {error}") from error
 
 

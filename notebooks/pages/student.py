@@ -22,6 +22,8 @@ def without_answers(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Return a copy without answers, outputs and counts, with links from the folder below."""
     book = nbformat.from_dict(book)
     book.cells = [c for c in book.cells if "answer" not in c.metadata.get("tags", [])]
+    title, *rest = book.cells[0].source.splitlines()
+    book.cells[0].source = "\n".join([f"{title}, without answers", *rest])
     for cell in book.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
