@@ -1,5 +1,5 @@
 # %matplotlib inline
-import pandas as pd
+import pandas as pd  # noqa: F401
 
 import claude_pymc as cp
 
