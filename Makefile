@@ -56,8 +56,8 @@ bench-pair: install ## fifty cheap and two dear points (five minutes), into out/
 figure4: install ## figure 4 of the paper, 200 repeats (ten minutes), into out/figure4
 	$(BIN)/python tests/benchmarks/benchmark_figure4.py
 
-bench-pools: install ## closed loops on real tables beside two peers (half an hour), into out/pools.csv
-	$(BIN)/python tests/benchmarks/pools.py
+bench-pools: install ## closed loops on real tables beside two peers (ten minutes), into out/pools.csv
+	$(BIN)/python tests/benchmarks/pools.py $(ARGS)
 
 bench-million: install ## four million candidates: scores beside the bare product (a minute)
 	$(BIN)/python tests/benchmarks/candidates.py

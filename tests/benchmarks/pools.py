@@ -13,7 +13,8 @@ exp only    expected improvement of a Gaussian process (scikit-learn, squared-ex
             length for each descriptor, and noise) on the experiments alone
 random      the expected number, without a model
 
-Run as a script: number of starts. Writes out/pools.csv.
+Run as a script: number of starts, 15 unless another is given. Writes out/pools.csv; what an earlier
+run left in out/pools.jsonl is not done again.
 """
 
 from __future__ import annotations
@@ -170,4 +171,4 @@ def main(starts: int) -> None:
 
 if __name__ == "__main__":
     with threadpool_limits(1):
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 50)
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 15)

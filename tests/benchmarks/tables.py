@@ -193,7 +193,8 @@ def pools(frame: pd.DataFrame) -> str:
             cells.append(f"{middle} ({low} to {high})")
         rows.append(f"| {text} | {' | '.join(cells)} |")
     head = "| wanted | this package | expected improvement, process on the experiments alone "
-    return lines(head + "| at random |", rows)
+    starts = frame["start"].nunique()
+    return f"Median of {starts} starts:\n\n{lines(head + '| at random |', rows)}"
 
 
 def pair(frame: pd.DataFrame) -> str:
