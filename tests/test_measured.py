@@ -29,7 +29,8 @@ def test_tables_are_those_of_the_figures_that_are_kept(name):
 def test_every_block_is_made_and_every_table_is_shown():
     shown = {name for _, name, _, _ in BLOCKS}
     assert shown == set(tables.MADE)
-    assert {name for page, name, _, _ in BLOCKS if page == "measured.md"} == shown
+    tables_of = {name for page, name, _, _ in BLOCKS if page == "measured.md"}
+    assert tables_of == {name for name in shown if not name.endswith("_words")}
 
 
 @pytest.mark.parametrize(("page", "name", "command"), [b[:3] for b in BLOCKS])

@@ -19,7 +19,7 @@ import accuracy
 import gp_pair
 import numpy as np
 import pandas as pd
-from accuracy_scores import OURS, count, coverage, versus
+from accuracy_scores import OURS, SLACK, coverage, versus
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -124,13 +124,14 @@ def accuracies(frame: pd.DataFrame) -> str:
 def accuracy_text(frame: pd.DataFrame) -> str:
     """Table and what it comes to."""
     held = coverage(frame, accuracy.tested()).loc[OURS]
-    peers = frame["method"].nunique() - 1
+    against, peers = versus(frame), frame["method"].nunique() - 1
     ends = f"{100 * held['low']:.0f} to {100 * held['high']:.0f}"
-    worst = versus(frame)["ratio"].max()
     return (
-        f"{accuracies(frame)}\n\n"
-        f"Of nine cases, beside the best of {peers} peers: {count(versus(frame))} (largest ratio "
-        f"{worst:.2f}). Of the 90 % intervals {100 * held['all']:.0f} % hold ({ends})."
+        f"{accuracies(frame)}\n\nBeside the best of {peers} peers, of {len(against)} cases: log "
+        f"predictive density above the peer's or within one standard error in "
+        f"{against['lpd ok'].sum()}, RMSE at most {SLACK} times the peer's in "
+        f"{against['rmse ok'].sum()} (largest ratio {against['ratio'].max():.2f}). Of the 90 % "
+        f"intervals {100 * held['all']:.0f} % hold ({ends})."
     )
 
 
@@ -141,6 +142,11 @@ def elsewhere(frame: pd.DataFrame) -> str:
         return accuracy_text(frame)
     finally:
         accuracy.accuracy_cases.SEED = seed
+
+
+def elsewhere_in_words(frame: pd.DataFrame) -> str:
+    """What that comes to, without its table."""
+    return elsewhere(frame).split("\n\n")[-1]
 
 
 RULES = {
@@ -208,6 +214,7 @@ MADE: dict[str, tuple[str, Callable[[pd.DataFrame], str]]] = {
     "elements": ("elements.csv", elements),
     "accuracy": ("accuracy.csv", accuracy_text),
     "accuracy_51": ("accuracy_51.csv", elsewhere),
+    "accuracy_51_words": ("accuracy_51.csv", elsewhere_in_words),
     "figure4": ("figure4/summary.csv", figure4),
     "pools": ("pools.csv", pools),
     "gp_pair": ("gp_pair.csv", pair),
@@ -216,7 +223,7 @@ MADE: dict[str, tuple[str, Callable[[pd.DataFrame], str]]] = {
 
 def kept(name: str) -> Path:
     """Return the file in which the figures of a block are kept."""
-    return MEASURED / f"{name}.csv"
+    return MEASURED / MADE[name][0].replace("/", "_")
 
 
 def made(name: str, path: Path | None = None) -> str:
@@ -226,7 +233,7 @@ def made(name: str, path: Path | None = None) -> str:
 
 def rewritten(text: str) -> str:
     """Return a text with its blocks written anew."""
-    return BLOCK.sub(lambda m: f"<!-- {m[1]}: {m[2]} -->\n{made(m[1])}\n<!-- end -->", text)
+    return BLOCK.sub(lambda m: f"<!-- {m[1]}: {m[2]} -->\n\n{made(m[1])}\n\n<!-- end -->", text)
 
 
 def main() -> None:
