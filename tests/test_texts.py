@@ -35,6 +35,7 @@ def laboratory(tmp_path, monkeypatch):
     sim = 1.8 + x @ [1.2, 0.9] + x[:, 0] * x[:, 1] + rng.normal(0, 0.03, 30)
     exp = sim + 1.4 + 0.2 * x[:, 0] + rng.normal(0, 0.05, 30)
     frame = pd.DataFrame({"x1": x[:, 0], "x2": x[:, 1], "gap_sim": sim, "gap_exp": exp})
+    frame.insert(0, "sample", [f"S{number:02d}" for number in range(30)])
     frame.loc[12:, "gap_exp"] = np.nan
     frame.to_csv("gaps.csv", index=False)
     pd.DataFrame({"x1": [0.25, 0.5], "x2": [0.25, 0.25]}).to_csv("new.csv", index=False)

@@ -145,15 +145,15 @@ def refuse_file(path: Path, overwrite: bool) -> None:
             "a report that does not exist yet",
             f"{path.name!r}, {what}",
             "an earlier report",
-            "choose another --out"
-            + ("" if path.is_dir() else ", or add --overwrite (overwrite=True)"),
+            "choose another path"
+            + ("" if path.is_dir() else ", or overwrite=True (the command: --overwrite)"),
         )
     if path.parent.is_dir() and not os.access(path.parent, os.W_OK):
         raise StudyError(
             f"a folder to write {path.name!r} into",
             f"{path.parent.name!r}, which may not be written to",
             "a folder of somebody else's, or a protected one",
-            "choose another --out",
+            "choose another path (the command: --out)",
         )
     if not path.parent.is_dir():
         raise StudyError(

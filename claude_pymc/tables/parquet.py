@@ -24,7 +24,7 @@ def lacking(package: str, extra: str, error: ImportError) -> StatisticsError:
         f"the package {package}",
         f"it cannot be imported: {error}",
         f"it comes with the extra {extra!r}, which is not installed",
-        f"pip install 'claude-pymc[{extra}]'",
+        f"in the repository: pip install '.[{extra}]'",
     )
 
 
