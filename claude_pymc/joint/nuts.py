@@ -65,7 +65,7 @@ class NutsSampler:
                 f"the package {backend} for backend={backend!r}",
                 "it is not installed",
                 "it comes with an extra, or has no wheel for this machine",
-                "in the repository: pip install '.[jax]'" if backend == "numpyro" else "use backend='auto'",
+                "pip install jax numpyro" if backend == "numpyro" else "use backend='auto'",
             )
         self.spec = spec
         self.backend = backend
