@@ -262,7 +262,11 @@ def _predicted(
     """
     frame, what = candidates, "candidates"
     if frame is None:
-        missing = np.isnan(columns_of(table, post.spec.design)[1][:, -1])
+        rows, values = columns_of(table, post.spec.design)
+        missing = np.isnan(values[:, -1])
+        if post.spec.likelihood == "conditional":  # a simulation may lack what is needed
+            able = post.spec.design.usable(rows)[:, -1]
+            table, missing = table.rows(able), missing[able]
         frame = table.rows(missing) if missing.any() else table
         what = f"rows without {post.targets[-1]}" if missing.any() else "rows"
     x, labels = descriptors_of(frame, post.descriptors)
