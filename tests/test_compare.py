@@ -135,9 +135,9 @@ def test_what_cannot_be_compared_is_refused(specs, table):
         cp.compare({"a": square, "b": square}, {"a": stats, "b": part})
 
 
-def test_the_example_of_the_readme_runs(capsys):
-    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+def test_the_example_of_the_pages_runs(capsys):
+    text = (Path(__file__).parents[1] / "notebooks/pages/studies.md").read_text(encoding="utf-8")
     blocks = [b.split("```")[0] for b in text.split("```python\n")[1:] if "cp.compare(" in b]
-    exec(compile(blocks[0], "README.md", "exec"), {})
+    exec(compile(blocks[0], "notebooks/pages/studies.md", "exec"), {})
     said = capsys.readouterr().out
     assert "1, sin1(x1)" in said.splitlines()[1] and "probability" in said
