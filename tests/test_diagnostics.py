@@ -1,9 +1,11 @@
 """The table of checks says failures first."""
 
+import numpy as np
 import pytest
 import xarray as xr
 from fakes import make_idata, make_spec
 
+import claude_pymc as cp
 from claude_pymc.errors import SamplingError
 from claude_pymc.joint.convergence import convergence
 from claude_pymc.review.diagnostics import diagnose
@@ -71,3 +73,16 @@ def test_to_frame(idata):
 def test_no_posterior():
     with pytest.raises(SamplingError, match="group 'posterior'"):
         diagnose(xr.DataTree())
+
+
+def test_places_of_a_simulation_that_lacks_a_descriptor_are_not_predicted():
+    """The magnet's simulation knows no temperature: its rows lack what the experiment needs."""
+    study = cp.Study.named("magnet")
+    table = study.table()
+    spec = study.spec(table)
+    stats = cp.PatternStats.from_table(table, spec.design)
+    idata = cp.sample(spec, stats, draws=250, seed=0)
+    measured = table.rows(np.isfinite(table.y[:, 1]))
+    found, asked = (cp.diagnose(idata, table, candidates=c) for c in (None, measured))
+    assert found.shares is not None and len(found.shares)
+    np.testing.assert_allclose(found.shares, asked.shares)

@@ -24,7 +24,6 @@ class Page(HTMLParser):
         super().__init__()
         self.links: list[tuple[str, str]] = []
         self.anchors: set[str] = set()
-        self.without_words: list[str] = []
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
@@ -33,8 +32,6 @@ class Page(HTMLParser):
         self.anchors |= {told[k] for k in ("id", "name") if told.get(k)}
         if tag in PLACES and told.get(PLACES[tag]):
             self.links.append((tag, told[PLACES[tag]]))
-        if tag == "img" and not told.get("alt"):
-            self.without_words.append(told.get("src", ""))
 
 
 @pytest.fixture(scope="session")

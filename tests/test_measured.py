@@ -1,17 +1,15 @@
 """Tables in the texts are the figures that were kept, and those of the last bench."""
 
 import re
-import sys
-from pathlib import Path
+import tomllib
 
 import pandas as pd
 import pytest
+import tables
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
+import claude_pymc as cp
 
-import tables  # noqa: E402
-
+ROOT = tables.ROOT
 TEXTS = {path.name: path.read_text(encoding="utf-8") for path in tables.TEXTS}
 BLOCKS = [
     (name, *found.groups()) for name, t in TEXTS.items() for found in tables.BLOCK.finditer(t)
@@ -68,10 +66,6 @@ def test_a_wrong_figure_is_seen():
 
 
 def test_versions_agree():
-    import tomllib
-
-    import claude_pymc as cp
-
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert project["version"] == cp.__version__

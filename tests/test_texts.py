@@ -19,6 +19,12 @@ PYTHON = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
 TOML = re.compile(r"^```toml\n(.*?)^```", re.M | re.S)
 COMMAND = re.compile(r"^ {4}claude-pymc (.*?)(?: +#.*)?$", re.M)
 MAKE = re.compile(r"`make ([a-z0-9 -]+?)(?: ARGS=.*?)?`|^ {4}make ([a-z0-9-]+)", re.M)
+LEAVES = {  # files that a reader has afterwards
+    "README.md": {"report.html"},
+    "campaigns.md": {"search.db"},
+    "checks.md": {"prior.png"},
+    "studies.md": {"design.json", "b.npz"},
+}
 CODE = [
     pytest.param(path, id=path.name)
     for path in TEXTS
@@ -48,10 +54,14 @@ def laboratory(tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore::claude_pymc.errors.Notice")  # they are meant for the reader
 def test_blocks_of_python_run(path, laboratory):
     names: dict = {}
+    before = set(laboratory.iterdir())
     for block in PYTHON.findall(path.read_text(encoding="utf-8")):
         if "%pip" not in block:
             exec(compile(block, path.name, "exec"), names)
     plt.close("all")
+    assert names["cp"] is cp
+    written = {file.name for file in set(laboratory.iterdir()) - before}
+    assert written >= LEAVES.get(path.name, set())
 
 
 def test_the_study_file_and_its_commands(laboratory):

@@ -331,7 +331,7 @@ class PatternStats(FromSources):
         """Read what :meth:`save` wrote."""
         try:
             with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                written = int(file["format"]) if "format" in file else FORMAT
+                written = int(file["format"]) if "format" in file else 1
                 if written > FORMAT:
                     raise StatisticsError(
                         f"statistics of format {FORMAT} or older",

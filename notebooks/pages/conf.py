@@ -6,11 +6,9 @@ import logging
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
+from claude_pymc import __version__
 
-from claude_pymc import __version__  # noqa: E402
-
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # where the extension `mathml` is
 logging.getLogger("pytensor").setLevel(logging.WARNING)
 
 project = "claude_pymc"

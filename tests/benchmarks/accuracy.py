@@ -20,11 +20,10 @@ import time
 import warnings
 from pathlib import Path
 
-import accuracy_cases
 import accuracy_peers
 import numpy as np
 import pandas as pd
-from accuracy_cases import CASES, TASKS, folds
+from accuracy_cases import CASES, SEED, TASKS, folds
 from accuracy_scores import KEY, OURS, PROB, SCORES, Predictive, Tested, report, score
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
@@ -70,9 +69,12 @@ def run(
     known: dict[tuple, dict],
     cache: Path,
     console: Console,
+    seed: int,
 ) -> pd.DataFrame:
     """Run what is wanted and return all that is known, one line per fold and method."""
-    work = [(c, t, fold, *rows) for c in cases for t in tasks for fold, rows in _numbered(c, t)]
+    work = [
+        (c, t, fold, *rows) for c in cases for t in tasks for fold, rows in _numbered(c, t, seed)
+    ]
     with Progress(*Progress.get_default_columns(), TimeElapsedColumn(), console=console) as bar:
         job = bar.add_task("", total=len(work))
         for case, task, fold, digest, rows in work:
@@ -91,9 +93,9 @@ def run(
     return _frame(known)
 
 
-def _numbered(case: str, task: str):
+def _numbered(case: str, task: str, seed: int):
     """Yield the number of each fold, from 1, with its digest and its rows."""
-    for fold, rows in enumerate(folds(case, task), 1):
+    for fold, rows in enumerate(folds(case, task, seed), 1):
         digest = hashlib.sha256(b"".join(np.ascontiguousarray(r).tobytes() for r in rows))
         yield fold, (digest.hexdigest()[:16], rows)
 
@@ -126,13 +128,13 @@ def _frame(known: dict[tuple, dict], digest: bool = False) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=KEY + SCORES + ["digest"] * digest)
 
 
-def tested() -> Tested:
-    """Test rows by case, task and fold."""
+def tested(seed: int = SEED) -> Tested:
+    """Test rows by case, task and fold, of the partitions of a seed."""
     return {
         (case, task, fold): rows[3]
         for case in CASES
         for task in TASKS
-        for fold, rows in enumerate(folds(case, task), 1)
+        for fold, rows in enumerate(folds(case, task, seed), 1)
     }
 
 
@@ -143,17 +145,22 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS))
     parser.add_argument("--only", nargs="+", choices=methods, default=[], metavar="METHOD")
-    parser.add_argument("--seed", type=int, default=accuracy_cases.SEED, help="of the partitions")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the partitions")
     parser.add_argument("--fresh", action="store_true", help="forget what was run before")
     args = parser.parse_args()
     console = Console()
-    own = args.seed == accuracy_cases.SEED
-    accuracy_cases.SEED = args.seed
+    own = args.seed == SEED
     OUT.mkdir(exist_ok=True)
     suffix = "" if own else f"_{args.seed}"
     cache = OUT / f"accuracy_cache{suffix}.csv"
     table = run(
-        args.cases, args.tasks, args.only, {} if args.fresh else _kept(cache), cache, console
+        args.cases,
+        args.tasks,
+        args.only,
+        {} if args.fresh else _kept(cache),
+        cache,
+        console,
+        args.seed,
     )
     if own and EXTRA.exists():
         table = pd.concat([table, pd.read_csv(EXTRA, comment="#")], ignore_index=True)
@@ -166,7 +173,7 @@ def main() -> None:
         kind="stable",
     )
     table.round(5).to_csv(OUT / f"accuracy{suffix}.csv", index=False)
-    text = report(table, tested(), accuracy_peers.PEERS)
+    text = report(table, tested(args.seed), accuracy_peers.PEERS)
     (OUT / f"summary{suffix}.txt").write_text(text, encoding="utf-8")
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 

@@ -66,12 +66,12 @@ CASES = {name: _case(name) for name in KEPT}
 Fold = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
-def folds(case: str, task: str) -> Iterator[Fold]:
+def folds(case: str, task: str, seed: int = SEED) -> Iterator[Fold]:
     """Yield X (n, d), sim (n,), exp (n,) with NaN = hidden, test (indices) and truth (n,)."""
     data = CASES[case]
     measured = np.flatnonzero(np.isfinite(data.exp))
     both = np.flatnonzero(np.isfinite(data.exp) & np.isfinite(data.sim))
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     if task == "C":
         for _ in range(TASKS[task]):
             kept = np.sort(rng.choice(both, KEPT[case], replace=False))

@@ -2,7 +2,8 @@
 
     python tests/benchmarks/gp_pair.py
 
-prints the table of README.md, with the peers of gp_pair_peers.csv (a few minutes).
+prints the table of `notebooks/pages/measured.md`, with the peers of gp_pair_peers.csv (a few
+minutes).
 
 The generator was fixed before any method was run on it, in units of the sd of f:
 
@@ -174,7 +175,7 @@ def summary(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def page(table: pd.DataFrame) -> str:
-    """The table of README.md, and below it what its text says."""
+    """The table of the pages, and below it how far each method is behind the first."""
     lines = [
         "| method | 90 % intervals that hold | interval score | mean width "
         "| score, one descriptor | two |",
