@@ -65,3 +65,35 @@ def browser():
     driver = Chrome(options=options, service=Service(DRIVER))
     yield driver
     driver.quit()
+
+
+@pytest.fixture(scope="session")
+def toy():
+    return _picture_cases().study("toy_pair")
+
+
+@pytest.fixture(scope="session")
+def mixture():
+    return _picture_cases().study("perovskite")
+
+
+@pytest.fixture(scope="session")
+def magnet():
+    return _picture_cases().study("magnet")
+
+
+@pytest.fixture(scope="session")
+def elements():
+    return _picture_cases().study("elements_volume")
+
+
+@pytest.fixture(scope="session")
+def routes():
+    return _picture_cases().routes()
+
+
+def _picture_cases():
+    """Load the package only where a picture is drawn."""
+    import picture_cases
+
+    return picture_cases

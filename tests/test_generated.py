@@ -6,7 +6,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from generated_cases import by_default, go_on, pairs, studies, tables, toml, walk
+from generated_cases import by_default, go_on, walk
+from generated_files import studies, tables
+from generated_pairs import pairs
+from generated_toml import toml
 from hypothesis import HealthCheck, event, given, settings
 
 import claude_pymc as cp
