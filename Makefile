@@ -78,13 +78,13 @@ notebooks: install ## run the notebooks anew, in place, and write the student ve
 	$(BIN)/python notebooks/pages/student.py
 
 check-notebooks: install ## run the notebooks from cold caches, without changing a file (minutes)
-	$(BIN)/python -m pytest -m notebooks -n 2 --dist load --durations 0
+	$(BIN)/python -m pytest -v -m notebooks -n 2 --dist load --durations 0
 
 pictures: install ## the picture at the head of the README
 	$(BIN)/python notebooks/pages/problem.py
 
 docs: install ## course, reference and pages, into out/docs/index.html
-	$(BIN)/python -m sphinx -W --keep-going -q -E -c notebooks/pages notebooks out/docs
+	$(BIN)/python -m sphinx -W --keep-going -E -c notebooks/pages notebooks out/docs
 	@echo 'out/docs/index.html'
 
 newest: ## the fast tests against the newest dependencies, in .venv-newest

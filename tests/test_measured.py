@@ -31,10 +31,11 @@ def test_every_block_is_made_and_every_table_is_shown():
     assert tables_of == {name for name in shown if not name.endswith("_words")}
 
 
-@pytest.mark.parametrize(("page", "name", "command"), [b[:3] for b in BLOCKS])
-def test_the_command_beside_a_table_exists(page, name, command):
+@pytest.mark.parametrize(("page", "name", "command", "text"), BLOCKS)
+def test_the_command_beside_a_table_exists_and_is_read(page, name, command, text):
     assert command.startswith("make ")
     assert command.split()[1] in TARGETS
+    assert f"`{command.partition(' (')[0]}`" in text
 
 
 @pytest.mark.parametrize("name", tables.MADE)

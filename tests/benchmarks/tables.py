@@ -228,8 +228,15 @@ def made(name: str, path: Path | None = None) -> str:
 
 
 def rewritten(text: str) -> str:
-    """Return a text with its blocks written anew."""
-    return BLOCK.sub(lambda m: f"<!-- {m[1]}: {m[2]} -->\n\n{made(m[1])}\n\n<!-- end -->", text)
+    """Return a text with its blocks written anew; the command is said below each for the reader."""
+
+    def block(found: re.Match) -> str:
+        name, command = found[1], found[2]
+        make, _, remark = command.partition(" (")
+        said = f"Measured by `{make}`" + (f" ({remark}" if remark else "") + "."
+        return f"<!-- {name}: {command} -->\n\n{made(name)}\n\n{said}\n\n<!-- end -->"
+
+    return BLOCK.sub(block, text)
 
 
 def main() -> None:
