@@ -1,15 +1,23 @@
-"""What a person waits for: drawing once compiled, and a first fit from a warm cache."""
+"""What a person waits for: drawing once compiled, and a first fit from a warm cache.
+
+Limits are seconds on the machine of the README's tables. A slower machine, or one with others
+at work on it, needs more for everything: beside each figure a fixed piece of work that is none
+of ours is timed, and the figure is divided by how many times longer that took than it does there.
+A faster machine gets no stricter limit, and none of it depends on our own code.
+"""
 
 import os
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import pytest
 from accuracy_cases import CASES
+from scipy import linalg
 
 import claude_pymc as cp
 from claude_pymc.joint.sampling import Sampler
@@ -26,7 +34,60 @@ print(cp.sample(spec, stats, seed=0).attrs["n_rows"])
 """
 
 
+# What `_reference` takes on the machine of the README's tables: median of 45, seconds.
+REFERENCE = 0.042
+
 pytestmark = pytest.mark.speed
+
+
+def _reference() -> float:
+    """Seconds for small factorisations, a loop of Python, and long vectors."""
+    rng = np.random.default_rng(0)
+    blocks = [rng.standard_normal((60, 49)) for _ in range(10)]
+    start = time.perf_counter()
+    for _ in range(60):
+        for block in blocks:
+            root = linalg.cholesky(block.T @ block + np.eye(49), lower=True)
+            linalg.solve_triangular(root, block.T, lower=True)
+    counts: dict[int, float] = {}
+    for i in range(60_000):
+        counts[i % 977] = counts.get(i % 977, 0.0) + 0.5 * i
+    np.exp(rng.standard_normal(500_000)).sum()
+    np.sort(rng.standard_normal(300_000))
+    return time.perf_counter() - start
+
+
+def _pace() -> float:
+    """How many times slower than there this machine is now; 1 where it is faster."""
+    return max(1.0, statistics.median(_reference() for _ in range(5)) / REFERENCE)
+
+
+class Watch:
+    """Times pieces of work; seconds as they were, and as they would be there."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self.there: list[float] = []
+
+    def time(self, work: Callable):
+        before = _pace()
+        start = time.perf_counter()
+        result = work()
+        self.seconds.append(time.perf_counter() - start)
+        self.there.append(self.seconds[-1] / (0.5 * (before + _pace())))
+        return result
+
+    def __str__(self) -> str:
+        here, there = ([round(s, 2) for s in x] for x in (self.seconds, self.there))
+        return f"{here} s; at the pace of the README's machine {there} s"
+
+
+@pytest.fixture
+def watch(capsys, request):
+    watch = Watch()
+    yield watch
+    with capsys.disabled():
+        print(f"\n{request.node.name}: {watch}")
 
 
 @pytest.fixture(autouse=True)
@@ -36,55 +97,40 @@ def quiet_machine():
         pytest.skip(f"the machine is busy: load {os.getloadavg()[0]:.1f}")
 
 
-def test_a_compiled_model_draws_quickly(capsys):
+def test_a_compiled_model_draws_quickly(watch):
     study = Study.named("elements_volume")
     table = study.table()
     spec = study.spec(table)
     stats = PatternStats.from_table(table, spec.design)
-    sampler, seconds = Sampler(spec, method="nuts"), []
+    sampler = Sampler(spec, method="nuts")
     for seed in range(3):
-        start = time.perf_counter()
-        sampler.draw(stats, seed=seed)
-        seconds.append(time.perf_counter() - start)
-    with capsys.disabled():
-        print(f"\ndraw: {[round(s, 2) for s in seconds]} s")
-    assert statistics.median(seconds) < 1.5, seconds
+        watch.time(lambda seed=seed: sampler.draw(stats, seed=seed))
+    assert statistics.median(watch.there) < 1.5, str(watch)
 
 
-def test_a_first_fit_in_a_fresh_process(capsys):
+def test_a_first_fit_in_a_fresh_process(watch):
     pytest.importorskip("nutpie")
-    seconds = []
+    command = [sys.executable, "-c", FIRST_FIT]
     for _ in range(2):  # the first fills the caches on the disk
-        start = time.perf_counter()
-        run = subprocess.run(
-            [sys.executable, "-c", FIRST_FIT], capture_output=True, text=True, check=True
+        run = watch.time(
+            lambda: subprocess.run(command, capture_output=True, text=True, check=True)
         )
-        seconds.append(time.perf_counter() - start)
         assert run.stdout.strip() == "71"
-    with capsys.disabled():
-        print(f"\nfirst fit: {[round(s, 1) for s in seconds]} s")
-    assert seconds[1] < 10, seconds
+    assert watch.there[1] < 10, str(watch)
 
 
 @pytest.mark.parametrize(("case", "most"), [("elV", 1.0), ("elB", 1.0), ("binary", 10.0)])
 @pytest.mark.filterwarnings("ignore::claude_pymc.errors.PosteriorWarning")
-def test_the_automatic_default_is_quick_once_compiled(case, most, capsys):
-    """The least of several seeds: what else a machine does can only add to it.
-
-    A guard against twice the time that is asked (1 and 10 s); `make bench` measures the medians.
-    """
-    table, seconds = CASES[case].table, []
+def test_the_automatic_default_is_quick_once_compiled(case, most, watch):
+    """Medians; `make bench` writes them into a table."""
+    table = CASES[case].table
     for seed in range(6):
-        start = time.perf_counter()
-        cp.fit(table, seed=seed)
-        seconds.append(time.perf_counter() - start)
-    with capsys.disabled():
-        print(f"\ndefault fit, {case}: {[round(s, 2) for s in seconds]} s")
-    assert min(seconds[1:]) < 2.0 * most, seconds
+        watch.time(lambda seed=seed: cp.fit(table, seed=seed))
+    assert statistics.median(watch.there[1:]) < most, str(watch)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05])
-def test_a_campaign_answers_in_half_a_second(tmp_path, noise):
+def test_a_campaign_answers_in_half_a_second(tmp_path, noise, watch):
     """49 terms, 961 candidates, a batch of four; median of seven questions on a growing table."""
     at = np.linspace(0.0, 1.0, 31)
     pool, rng = cp.mesh(x1=at, x2=at), np.random.default_rng(0)
@@ -99,7 +145,6 @@ def test_a_campaign_answers_in_half_a_second(tmp_path, noise):
     campaign = cp.Campaign.open(
         tmp_path / "a.db", cp.JointGaussian(design), pool, cp.Maximize("exp")
     )
-    seconds = []
     asked = campaign.ask({"exp": 5, "sim": 10})
     for _ in range(8):
         values = [
@@ -107,7 +152,5 @@ def test_a_campaign_answers_in_half_a_second(tmp_path, noise):
             for i, t in zip(asked["candidate"], asked["target"], strict=True)
         ]
         campaign.tell(asked.assign(value=values))
-        begin = time.perf_counter()
-        asked = campaign.ask({"exp": 1, "sim": 3})
-        seconds.append(time.perf_counter() - begin)
-    assert statistics.median(seconds[1:]) < 0.5, seconds
+        asked = watch.time(lambda: campaign.ask({"exp": 1, "sim": 3}))
+    assert statistics.median(watch.there[1:]) < 0.5, str(watch)
