@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pictures
 import pytest
 import run
 import student
@@ -95,6 +96,13 @@ def test_committed_executed_with_pictures_exercises_and_assertions(path):
         assert any(re.search(r"^\s*assert ", c.source, re.M) for c in asserted)
     assert any("Your answer here" in c.source for c in book.cells)
     assert any("answer" in tags(c) for c in book.cells)
+
+
+@pytest.mark.parametrize("path", BOOKS)
+def test_pictures_have_words_for_those_who_do_not_see_them(path):
+    for cell in read(path).cells:
+        for words in pictures.words(cell):
+            assert words and len(words) > 40, cell.source[-200:]
 
 
 @pytest.mark.parametrize("path", BOOKS)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from claude_pymc import __version__
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # where the extension `mathml` is
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # extensions beside this
 logging.getLogger("pytensor").setLevel(logging.WARNING)
 
 project = "claude_pymc"
@@ -23,6 +23,7 @@ extensions = [
     "sphinx_click",
     "sphinx_copybutton",
     "mathml",
+    "pictures",
 ]
 root_doc = "index"
 exclude_patterns = ["**/.ipynb_checkpoints"]
