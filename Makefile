@@ -32,7 +32,6 @@ demo: install ## fit, predict, propose and report on the data shipped, into out/
 
 test: install ## run the tests
 	$(BIN)/python -m pytest -m "not speed and not slow and not notebooks" -n 2 --dist loadfile
-	$(BIN)/python -m pytest --doctest-modules claude_pymc
 	$(BIN)/python -m pytest -m speed
 
 slow: install ## statistical tests: calibration of six models, the studies of models/ (minutes)

@@ -110,8 +110,11 @@ def propose(
 
     Examples
     --------
-    >>> propose(post, mesh(x=np.linspace(0, 1, 31)), Maximize("exp"), {"exp": 1, "sim": 3})
-    ... # doctest: +SKIP
+    >>> post = cp.fit(cp.simulate("toy_pair", seed=0), seed=0)
+    >>> mesh = cp.mesh(x=np.linspace(0.1, 0.9, 31))
+    >>> asked = propose(post, mesh, cp.Maximize("exp"), {"exp": 1, "sim": 3})
+    >>> asked["target"].tolist()
+    ['exp', 'sim', 'sim', 'sim']
     """
     targets = list(post.targets)
     space = candidates if isinstance(candidates, Box | Simplex) else None

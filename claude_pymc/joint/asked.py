@@ -33,7 +33,15 @@ def descriptors_of(frame: Any, names: tuple[str, ...]) -> tuple[np.ndarray, list
         x = numeric_columns(frame, names, "the candidates")
         labels = labels or list(frame.index)
     else:
-        x = np.asarray(frame, dtype=np.float64)
+        try:
+            x = np.asarray(frame, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise CandidateError(
+                f"a DataFrame with the columns {list(names)}, or an array of numbers",
+                f"{type(frame).__name__} ({error})",
+                "a dictionary, or text in an array",
+                "pass pd.DataFrame(...) of it",
+            ) from error
         if x.ndim != 2 or x.shape[1] != len(names):
             raise CandidateError(
                 f"an array (candidate, {len(names)})",

@@ -103,9 +103,11 @@ def compare(
 
     Examples
     --------
-    >>> found = compare({"linear": linear, "quadratic": quadratic}, table=table)  # doctest: +SKIP
-    >>> found                                                                     # doctest: +SKIP
-    >>> found.posterior.predict(new).mean()                                       # doctest: +SKIP
+    >>> table, basis = cp.simulate("toy_pair", seed=0), cp.Polynomial(degree=3)
+    >>> sets = {"offset": {"exp": ["1"]}, "slope": {"exp": ["1", "x"]}}
+    >>> designs = {name: cp.Design.from_table(table, basis, kept) for name, kept in sets.items()}
+    >>> found = compare({name: JointGaussian(d) for name, d in designs.items()}, table=table)
+    >>> mean = found.posterior.predict(cp.mesh(x=[0.2, 0.8])).mean()  # averaged over both
     """
     if not isinstance(specs, Mapping) or not specs:
         raise SpecError(

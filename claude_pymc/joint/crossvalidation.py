@@ -107,6 +107,13 @@ def cross_validate(
         Kept draws per chain.
     each : callable, optional
         Called after each fold, for a progress bar.
+
+    Examples
+    --------
+    >>> table = cp.Study.named("perovskite").table()
+    >>> spec = cp.Study.named("perovskite").spec(table)
+    >>> cv = cross_validate(cp.Sampler(spec), table, folds=5)
+    >>> held = cv.frame["measured"].between(cv.frame["lower"], cv.frame["upper"]).mean()
     """
     design = sampler.spec.design
     target = design.targets[-1]

@@ -37,11 +37,6 @@ class NumpyroModel:
     model : pymc.Model
     var_names : list of str
         Free variables and deterministics to keep.
-
-    Examples
-    --------
-    >>> settings = Settings(draws=1000, tune=800, chains=4, seed=0, accept=0.95)
-    >>> NumpyroModel(model, ["sigma"]).draw(data, settings)  # doctest: +SKIP
     """
 
     def __init__(self, model: Any, var_names: list[str]) -> None:

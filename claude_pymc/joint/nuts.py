@@ -39,10 +39,6 @@ class NutsSampler:
     stats : PatternStats, optional
         Of a specification that needs rows: they are part of the model, and the only ones it draws
         for.
-
-    Examples
-    --------
-    >>> NutsSampler(spec).draw(stats, draws=1000, tune=800, chains=4, seed=0)  # doctest: +SKIP
     """
 
     def __init__(

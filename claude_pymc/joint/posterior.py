@@ -65,9 +65,9 @@ class JointPosterior:
 
     Examples
     --------
-    >>> post = JointPosterior(idata)                                    # doctest: +SKIP
-    >>> post.predict(frame, kind="observation").interval(0.9)           # doctest: +SKIP
-    >>> post.predict(frame, given={"sim": frame["sim"]}).mean()         # doctest: +SKIP
+    >>> post = cp.fit(cp.simulate("toy_pair", seed=0), seed=0)
+    >>> band = post.predict(cp.mesh(x=[0.2, 0.8]), kind="observation").interval(0.9)
+    >>> mean = post.predict(cp.mesh(x=[0.2, 0.8]), given={"sim": [2.5, 2.0]}).mean()
     """
 
     def __init__(self, idata: xr.DataTree, spec: JointGaussian | None = None) -> None:
@@ -337,7 +337,7 @@ class JointPosterior:
 
         Examples
         --------
-        >>> post.thinned(500).predict(x)  # doctest: +SKIP
+        >>> post = cp.fit(cp.simulate("toy_pair", seed=0), seed=0).thinned(500)
         """
         step = max(1, len(self._root) // max(number, 1))
         if step == 1:

@@ -70,8 +70,11 @@ def attach_rows(
 
     Examples
     --------
-    >>> attach_rows(idata, table, spec, seed=0)     # doctest: +SKIP
-    >>> az.loo(idata, var_name="exp")               # doctest: +SKIP
+    >>> table = cp.Study.named("perovskite").table()
+    >>> spec = cp.Study.named("perovskite").spec(table)
+    >>> idata = cp.sample(spec, cp.PatternStats.from_table(table, spec.design), seed=0)
+    >>> idata = attach_rows(idata, table, spec, seed=0)
+    >>> loo = arviz.loo(idata, var_name="gap_exp")
     """
     post = JointPosterior(idata, spec)
     spec, design = post.spec, post.spec.design

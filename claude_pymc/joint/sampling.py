@@ -44,9 +44,12 @@ class Sampler:
 
     Examples
     --------
-    >>> sampler = Sampler(spec)                         # doctest: +SKIP
-    >>> before = sampler.draw(stats, seed=0)            # doctest: +SKIP
-    >>> after = sampler.draw(stats + new_row, seed=0)   # doctest: +SKIP
+    >>> table = cp.Study.named("toy_pair").table()
+    >>> spec = cp.Study.named("toy_pair").spec(table)
+    >>> rows = [PatternStats.from_table(table.rows([i]), spec.design) for i in range(len(table.x))]
+    >>> sampler, stats = Sampler(spec), sum(rows[1:], rows[0])
+    >>> before = sampler.draw(stats, seed=0)
+    >>> after = sampler.draw(stats + rows[0], seed=0)  # one more row, nothing compiled anew
     """
 
     def __init__(

@@ -153,8 +153,10 @@ def calibrate(
 
     Examples
     --------
-    >>> result = calibrate(spec, table, simulations=100)    # doctest: +SKIP
-    >>> result.rejected()                                   # doctest: +SKIP
+    >>> table = cp.Study.named("toy_pair").table()
+    >>> spec = cp.Study.named("toy_pair").spec(table)
+    >>> result = calibrate(spec, table, simulations=100, seed=0)
+    >>> result.rejected()
     []
     """
     if draws * chains < RANKS or simulations < 1:

@@ -97,8 +97,11 @@ def diagnose(
 
     Examples
     --------
-    >>> print(diagnose(idata))                       # doctest: +SKIP
-    >>> diagnose(post, table, candidates=mesh).ok    # doctest: +SKIP
+    >>> table = cp.simulate("toy_pair", seed=0)
+    >>> post = cp.fit(table, seed=0)
+    >>> found = diagnose(post, table)
+    >>> found.ok == all(check.passed for check in found.checks if check.passed is not None)
+    True
     """
     tree = getattr(idata, "idata", idata)
     if not isinstance(tree, xr.DataTree):

@@ -49,7 +49,9 @@ def plot_pit(loo: LeaveOneOut, level: float = 0.95) -> Figure:
 
     Examples
     --------
-    >>> plot_pit(diagnose(post, table).loo).savefig("pit.png")   # doctest: +SKIP
+    >>> table = cp.simulate("toy_pair", seed=0)
+    >>> post = cp.fit(table, seed=0)
+    >>> plot_pit(cp.diagnose(post, table).loo).savefig("pit.png")
     """
     if not isinstance(loo, LeaveOneOut):
         raise _no_figures("leave-one-out figures", loo, "loo")
@@ -103,7 +105,10 @@ def plot_shares(shares: pd.DataFrame) -> Figure:
 
     Examples
     --------
-    >>> plot_shares(diagnose(post, table).shares)     # doctest: +SKIP
+    >>> table = cp.simulate("toy_pair", seed=0)
+    >>> post = cp.fit(table, seed=0)
+    >>> found = cp.diagnose(post, table, candidates=cp.mesh(x=np.linspace(0, 1, 6)))
+    >>> figure = plot_shares(found.shares)
     """
     if not isinstance(shares, pd.DataFrame) or not {KNOWN, PRIOR} <= set(shares.columns):
         raise _no_figures("shares of predictions", shares, "shares")

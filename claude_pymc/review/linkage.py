@@ -76,7 +76,9 @@ def plot_linkage(post: JointPosterior, table: Table, prob: float = 0.9) -> Figur
 
     Examples
     --------
-    >>> figure = plot_linkage(post, table)  # doctest: +SKIP
+    >>> table = cp.simulate("toy_pair", seed=0)
+    >>> post = cp.fit(table, seed=0)
+    >>> figure = plot_linkage(post, table)
     """
     post = as_posterior(post)
     refuse_table(table, optional=False)
@@ -272,7 +274,9 @@ def plot_corrections(
 
     Examples
     --------
-    >>> figure = plot_corrections(post, table, most=3)  # doctest: +SKIP
+    >>> table = cp.simulate("toy_pair", seed=0)
+    >>> post = cp.fit(table, seed=0)
+    >>> figure = plot_corrections(post, table, most=3)
     """
     post = as_posterior(post)
     refuse_table(table)

@@ -90,7 +90,9 @@ def plot_maps(
 
     Examples
     --------
-    >>> figure = plot_maps(post, "x1", "x2", table=table, show="std")  # doctest: +SKIP
+    >>> table = cp.simulate("sine_pair", seed=0)
+    >>> post = cp.fit(table, seed=0)
+    >>> figure = plot_maps(post, "x1", "x2", table=table, show="std")
     """
     refuse_show(show, points)
     refuse_table(table)

@@ -29,6 +29,13 @@ def plot_predictions(cv: CrossValidation, units: Mapping[str, str], log: bool = 
     units : mapping of str to str
     log : bool
         Logarithmic axes.
+
+    Examples
+    --------
+    >>> table = cp.Study.named("perovskite").table()
+    >>> spec = cp.Study.named("perovskite").spec(table)
+    >>> cv = cp.cross_validate(cp.Sampler(spec), table, folds=5)
+    >>> figure = plot_predictions(cv, {"gap_exp": "eV"})
     """
     frame = cv.frame
     inside = frame["measured"].between(frame["lower"], frame["upper"]).to_numpy()
@@ -95,6 +102,13 @@ def plot_parameters(post: JointPosterior) -> Figure:
     Parameters
     ----------
     post : JointPosterior
+
+    Examples
+    --------
+    >>> table = cp.Study.named("toy_pair").table()
+    >>> spec = cp.Study.named("toy_pair").spec(table)
+    >>> idata = cp.sample(spec, cp.PatternStats.from_table(table, spec.design), seed=0)
+    >>> figure = plot_parameters(cp.JointPosterior(idata))
     """
     design = post.spec.design
     posterior = post.idata["posterior"].dataset
@@ -178,6 +192,13 @@ def plot_ranks(post: JointPosterior) -> Figure:
     Parameters
     ----------
     post : JointPosterior
+
+    Examples
+    --------
+    >>> table = cp.Study.named("toy_pair").table()
+    >>> spec = cp.Study.named("toy_pair").spec(table)
+    >>> idata = cp.sample(spec, cp.PatternStats.from_table(table, spec.design), seed=0)
+    >>> figure = plot_ranks(cp.JointPosterior(idata))
     """
     from scipy.stats import binom, rankdata
 

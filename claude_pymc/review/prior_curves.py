@@ -52,7 +52,10 @@ def plot_prior_predictive(
 
     Examples
     --------
-    >>> figure = plot_prior_predictive(pred, frame["x"], {"exp": (0.0, 5.0)})  # doctest: +SKIP
+    >>> spec = cp.Study.named("toy_pair").spec(cp.simulate("toy_pair", seed=0))
+    >>> x = np.linspace(0, 1, 31)
+    >>> pred = cp.sample_prior(spec, draws=500, seed=0).predict(cp.mesh(x=x))
+    >>> figure = plot_prior_predictive(pred, x, {"exp": (0.0, 5.0)})
     """
     if not isinstance(pred, Prediction):
         raise CandidateError(

@@ -95,7 +95,9 @@ def report(
 
     Examples
     --------
-    >>> report(post, "report.html", table).ok            # doctest: +SKIP
+    >>> table = cp.simulate("toy_pair", seed=0)
+    >>> post = cp.fit(table, seed=0)
+    >>> found = report(post, "report.html", table)  # what `diagnose` finds; the page is on the disk
     """
     path = Path(path)
     content = Content(

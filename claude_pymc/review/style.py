@@ -89,7 +89,14 @@ def describe(figure: Figure, text: str) -> Figure:
 
 
 def alt_text(figure: Figure) -> str:
-    """Return the words that :func:`describe` kept, empty if there are none."""
+    """Return the words that :func:`describe` kept, empty if there are none.
+
+    Examples
+    --------
+    >>> table = cp.simulate("toy_pair", seed=0)
+    >>> alt_text(cp.plot_missing(table))[:26]
+    'What 15 rows fill: sim is '
+    """
     return str(figure.get_label() or "")
 
 

@@ -89,8 +89,10 @@ def plot_slices(
 
     Examples
     --------
-    >>> figure = plot_slices(post, table, along="T", at={"co": 0.1})  # doctest: +SKIP
-    >>> figure.savefig("slices.png")                                  # doctest: +SKIP
+    >>> table = cp.simulate("sine_pair", seed=0)
+    >>> post = cp.fit(table, seed=0)
+    >>> figure = plot_slices(post, table, along="x1", at={"x2": 0.5})
+    >>> figure.savefig("slices.png")
     """
     post = as_predictive(post)
     refuse_table(table)
@@ -238,7 +240,10 @@ def plot_update(
 
     Examples
     --------
-    >>> figure = plot_update(first, second, new_rows=simulated)  # doctest: +SKIP
+    >>> table = cp.simulate("toy_pair", seed=0)
+    >>> new = table.rows(range(3))  # as if measured again
+    >>> before, after = cp.fit(table, seed=0), cp.fit(table + new, seed=0)
+    >>> figure = plot_update(before, after, new_rows=new)
     """
     before, after = as_predictive(before), as_predictive(after)
     refuse_table(table)

@@ -91,7 +91,9 @@ def plot_ternary(
 
     Examples
     --------
-    >>> figure = plot_ternary(post, ["SrTiO3", "x1", "x2"], table=table)  # doctest: +SKIP
+    >>> table = cp.Study.named("perovskite").table()
+    >>> post = cp.fit(table, seed=0)
+    >>> figure = plot_ternary(post, ["SrTiO3", "x1", "x2"], table=table)
     """
     refuse_show(show, points)
     refuse_table(table)

@@ -100,9 +100,11 @@ def from_claude_xml(
 
     Examples
     --------
-    >>> files = from_claude_xml("parameter_model.xml", "covariance_matrix.xml")  # doctest: +SKIP
-    >>> new = PatternStats.from_table(new_rows, files.design)  # doctest: +SKIP
-    >>> stats = files.stats + new  # doctest: +SKIP
+    >>> files = from_claude_xml("parameter_model.xml", "covariance_matrix.xml")
+    >>> new = cp.Table(["x1"], ["y1", "y2"], [[0.5]], [[1.0, np.nan]])
+    >>> stats = files.stats + PatternStats.from_table(new, files.design)
+    >>> stats.counts.sum() - files.stats.counts.sum()
+    np.int64(1)
     """
     design = _design(_read(Path(parameters), PARAMETERS), descriptors, targets)
     if covariance is None:

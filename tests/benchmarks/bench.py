@@ -1,13 +1,13 @@
 """`make bench`: this package beside its peers on the same data, in one run; to out/bench.csv.
 
-Each line is a median over repeats, one BLAS thread, caches warm. A ratio above one says how many
-times the package is better, whichever of the two numbers should be large.
+Each line is a median over repeats with the least and the largest of them, one BLAS thread, caches
+warm. A ratio above one says how many times the package is better, whichever of the two numbers
+should be large.
 """
 
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -36,24 +36,41 @@ OUT = HERE.parents[1] / "out" / "bench.csv"
 DRAWS, CHAINS = 1000, 4
 
 
-def seconds(work: Callable[[], Any], repeats: int = 5) -> float:
-    """Median time of a call, the first one left out."""
+def seconds(work: Callable[[], Any], repeats: int = 5) -> list[float]:
+    """Times of a call, the first one left out."""
     work()
     found = []
     for _ in range(repeats):
         start = time.perf_counter()
         work()
         found.append(time.perf_counter() - start)
-    return statistics.median(found)
+    return found
 
 
 def row(
-    name: str, value: float, unit: str, peer: str = "", peer_value: float = np.nan, remark: str = ""
+    name: str,
+    values: list[float],
+    unit: str,
+    peer: str = "",
+    peer_values: list[float] | None = None,
+    remark: str = "",
 ) -> dict:
     """One line; rates are better when large, times and errors when small."""
-    ratio = value / peer_value if unit.endswith("/s") else peer_value / value
-    keys = ("name", "value", "unit", "peer", "peer_value", "ratio", "remark")
-    return dict(zip(keys, (name, value, unit, peer, peer_value, ratio, remark), strict=True))
+    ours, theirs = np.array(values), np.array(peer_values or [np.nan])
+    value, peer_value = np.median(ours), np.median(theirs)
+    return {
+        "name": name,
+        "value": value,
+        "low": ours.min(),
+        "high": ours.max(),
+        "unit": unit,
+        "peer": peer,
+        "peer_value": peer_value,
+        "peer_low": theirs.min(),
+        "peer_high": theirs.max(),
+        "ratio": value / peer_value if unit.endswith("/s") else peer_value / value,
+        "remark": remark,
+    }
 
 
 def drawing(problem: problems.Problem, wanted: int, seed: int = 0) -> float:
@@ -84,7 +101,7 @@ def ess_per_second() -> list[dict]:
 
     ours(99)
     runs = [ours(seed) for seed in range(5)]
-    value = statistics.median(ess / took for ess, took in runs)
+    values = [ess / took for ess, took in runs]
     found = []
     for peer, impute in (("imputing PyMC, nutpie", True), ("marginal PyMC, nutpie", False)):
         compiled = peers.nutpie_compiled(peers.model_of(problem, impute=impute))
@@ -96,14 +113,14 @@ def ess_per_second() -> list[dict]:
             rates.append(fresh.least_ess(draws) / took)
             diverged += divergent
         remark = f"{diverged} of {3 * DRAWS * CHAINS} draws diverged"
-        found.append(row(name, value, "ESS/s", peer, statistics.median(rates), remark))
+        found.append(row(name, values, "ESS/s", peer, rates, remark))
     return found
 
 
 def fresh_processes() -> list[dict]:
     """The same with imports, compilation from warm caches and sampling counted."""
 
-    def rate(what: str) -> float:
+    def rates(what: str) -> list[float]:
         found = []
         for _ in range(4):  # the first fills the caches
             start = time.perf_counter()
@@ -115,12 +132,12 @@ def fresh_processes() -> list[dict]:
                 env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
             )
             found.append(float(run.stdout.split()[-1]) / (time.perf_counter() - start))
-        return statistics.median(found[1:])
+        return found[1:]
 
-    value = rate("ours")
+    ours = rates("ours")
     name = "the same in a fresh process"
     return [
-        row(name, value, "ESS/s", peer, rate(peer)) for peer in ("imputing", "marginal", "numpyro")
+        row(name, ours, "ESS/s", peer, rates(peer)) for peer in ("imputing", "marginal", "numpyro")
     ]
 
 
@@ -176,7 +193,7 @@ def collinear() -> list[dict]:
     found = cp.find_map(problem.spec, stats, starts=3).coefficients.to_numpy()[0]
     gram = stats.grams[0]
     normal = np.linalg.solve(gram[:-1, :-1], gram[:-1, -1])
-    ours, theirs = (np.abs(v - expected).max() / np.abs(expected).max() for v in (found, normal))
+    ours, theirs = ([np.abs(v - expected).max() / np.abs(expected).max()] for v in (found, normal))
     took, name = seconds(lambda: problem.stats, 3), "10^6 rows, 7 terms, condition 10^7"
     return [
         row(f"error of coefficients, {name}", ours, "relative", "Gram matrix alone", theirs),

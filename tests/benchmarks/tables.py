@@ -60,6 +60,12 @@ WORK = {  # name in bench.csv -> work
 PEERS = {"imputing": "imputing PyMC", "marginal": "marginal PyMC", "numpyro": "marginal NumPyro"}
 
 
+def spread(value: float, low: float, high: float, unit: str = "") -> str:
+    """Median, and in brackets the least and the largest of the repeats, if there were some."""
+    between = "" if low == high else f" ({three(low)} to {three(high)})"
+    return f"{three(value)}{between}{unit}"
+
+
 def bench(frame: pd.DataFrame) -> str:
     """Speed beside plain PyMC."""
     rows: list[str] = []
@@ -69,9 +75,11 @@ def bench(frame: pd.DataFrame) -> str:
             unit = "" if line.unit == "ESS/s" else f" {line.unit}"  # the work says which
             beside = ""
             if isinstance(line.peer, str):
-                beside = f"{PEERS.get(line.peer, line.peer)}: {three(line.peer_value)}{unit}"
+                theirs = spread(line.peer_value, line.peer_low, line.peer_high, unit)
+                beside = f"{PEERS.get(line.peer, line.peer)}: {theirs}"
             ratio = "" if np.isnan(line.ratio) else three(line.ratio)
-            first = [text, three(line.value) + unit] if text not in said else ["", ""]
+            ours = spread(line.value, line.low, line.high, unit)
+            first = [text, ours] if text not in said else ["", ""]
             said.append(text)
             rows.append(f"| {' | '.join([*first, beside, ratio])} |")
     remarks = frame.dropna(subset=["remark"]).itertuples()
