@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from pace import within
 
 import claude_pymc as cp
 from claude_pymc.errors import TableError
@@ -174,4 +175,4 @@ def test_six_thousand_formulas_take_a_second(rng):
     texts = ["".join(f"{s}{i % 97 + 1}" for s in rng.choice(symbols, 4)) for i in range(6000)]
     start = time.perf_counter()
     cp.formula_descriptors(texts)
-    assert time.perf_counter() - start < 2.0
+    assert within(time.perf_counter() - start, 2.0)

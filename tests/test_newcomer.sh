@@ -122,7 +122,7 @@ grep -q '<h1>Gaps of a solid solution</h1>' fit/report.html
 grep -q 'Which composition has the smallest measured gap?' fit/report.html
 [ "$(wc -c <fit/report.html)" -lt 3000000 ]
 says 2 "a report that does not exist yet
-add --overwrite" -- report fit
+the command: --overwrite" -- report fit
 
 says 0 "Proposed next
 gap_exp [eV]" -- propose fit --want gap_exp=2 --out next.csv

@@ -1,9 +1,7 @@
 """What a person waits for: drawing once compiled, and a first fit from a warm cache.
 
-Limits are seconds on the machine of the README's tables. A slower machine, or one with others
-at work on it, needs more for everything: beside each figure a fixed piece of work that is none
-of ours is timed, and the figure is divided by how many times longer that took than it does there.
-A faster machine gets no stricter limit, and none of it depends on our own code.
+Limits are seconds on the machine of the README's tables; `pace` says how much slower
+this one is.
 """
 
 import os
@@ -17,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from accuracy_cases import CASES
-from scipy import linalg
+from pace import pace
 
 import claude_pymc as cp
 from claude_pymc.joint.sampling import Sampler
@@ -34,32 +32,7 @@ print(cp.sample(spec, stats, seed=0).attrs["n_rows"])
 """
 
 
-# What `_reference` takes on the machine of the README's tables: median of 45, seconds.
-REFERENCE = 0.042
-
 pytestmark = pytest.mark.speed
-
-
-def _reference() -> float:
-    """Seconds for small factorisations, a loop of Python, and long vectors."""
-    rng = np.random.default_rng(0)
-    blocks = [rng.standard_normal((60, 49)) for _ in range(10)]
-    start = time.perf_counter()
-    for _ in range(60):
-        for block in blocks:
-            root = linalg.cholesky(block.T @ block + np.eye(49), lower=True)
-            linalg.solve_triangular(root, block.T, lower=True)
-    counts: dict[int, float] = {}
-    for i in range(60_000):
-        counts[i % 977] = counts.get(i % 977, 0.0) + 0.5 * i
-    np.exp(rng.standard_normal(500_000)).sum()
-    np.sort(rng.standard_normal(300_000))
-    return time.perf_counter() - start
-
-
-def _pace() -> float:
-    """How many times slower than there this machine is now; 1 where it is faster."""
-    return max(1.0, statistics.median(_reference() for _ in range(5)) / REFERENCE)
 
 
 class Watch:
@@ -70,11 +43,11 @@ class Watch:
         self.there: list[float] = []
 
     def time(self, work: Callable):
-        before = _pace()
+        before = pace()
         start = time.perf_counter()
         result = work()
         self.seconds.append(time.perf_counter() - start)
-        self.there.append(self.seconds[-1] / (0.5 * (before + _pace())))
+        self.there.append(self.seconds[-1] / (0.5 * (before + pace())))
         return result
 
     def __str__(self) -> str:
