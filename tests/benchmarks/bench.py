@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 import peers
 import problems
+import tables
 from rich.console import Console
 from rich.table import Table as RichTable
 
@@ -236,9 +237,12 @@ def main() -> None:
     frame = pd.DataFrame(rows)
     OUT.parent.mkdir(parents=True, exist_ok=True)
     frame.to_csv(OUT, index=False)
-    table = RichTable(*frame.columns)
-    for line in frame.itertuples(index=False):
-        table.add_row(*(f"{v:.3g}" if isinstance(v, float) else str(v) for v in line))
+    table = RichTable("work", "this package", "beside", "times better")
+    for t in frame.itertuples():
+        ours = tables.spread(t.value, t.low, t.high, f" {t.unit}")
+        theirs = tables.spread(t.peer_value, t.peer_low, t.peer_high, f" {t.unit}")
+        beside = f"{t.peer}: {theirs}" if t.peer else ""
+        table.add_row(t.name, ours, beside, tables.three(t.ratio) if t.peer else "")
     console.print(table)
 
 
