@@ -120,3 +120,14 @@ def test_frames_of_any_numeric_dtype(column):
 def test_frames_with_other_values_are_refused(value):
     with pytest.raises(TableError, match="a number or an empty cell in column 'y'"):
         Table.from_frame(pd.DataFrame({"x": [0], "y": [value]}), ["x"], ["y"])
+
+
+def test_other_wrong_cells_are_named_with_the_first_one(read):
+    rows = [f"{i},{'?' if i > 2 else i},{'n.d.' if i == 3 else 1}" for i in range(1, 10)]
+    with pytest.raises(TableError) as caught:
+        read("x,sim,exp\n" + "\n".join(rows) + "\n")
+    text = str(caught.value)
+    assert "'?' in line 4 of rows.csv; also '?' in line 5, column 'sim'; " in text
+    assert text.count("'?'") == 6
+    assert " and 2 more" in text
+    assert "correct the cells, or leave them empty" in text

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MISSING = {"", "nan", "na", "n/a", "<na>", "none", "null"}
+MOST_NAMED = 5  # of wrong cells, beside the first
 _NUMBER = re.compile(r"[+-]?(\d+(,\d*)?|,\d+)([eE][+-]?\d+)?")
 
 
@@ -150,8 +151,8 @@ def numeric_columns(
 ) -> np.ndarray:
     """Return the named columns as numbers (row, column), NaN where a cell is missing.
 
-    A column whose name is a `Category` becomes positions among its categories. An error names a
-    cell by the index of the frame, which counts what ``row`` says.
+    A column whose name is a `Category` becomes positions among its categories. An error names
+    cells by the index of the frame, which counts what ``row`` says.
     """
     raw = frame = frame.iloc[:, column_places(frame, columns, source)]
     if frame.attrs.get("decimal comma"):
@@ -159,6 +160,8 @@ def numeric_columns(
         frame = frame.copy()
         frame.loc[:, text] = _decimal_comma_to_point(frame.loc[:, text], source)
     values = np.empty((len(frame), len(columns)))
+    first: TableError | None = None
+    others: list[str] = []
     for j, column in enumerate(columns):
         cells = frame.iloc[:, j]
         if isinstance(column, Category):
@@ -168,15 +171,37 @@ def numeric_columns(
         if cells.dtype.kind in "fiu":
             values[:, j] = cells.to_numpy(dtype=np.float64, na_value=np.nan)
             continue
-        try:
-            for i, (at, cell) in enumerate(zip(frame.index, cells, strict=True)):
+        before = first, len(others)
+        for i, (at, cell) in enumerate(zip(frame.index, cells, strict=True)):
+            try:
                 values[i, j] = _number(cell, f"{row} {at}", column, source)
-        except TableError as error:
-            if any(map(_is_number, cells)):
-                raise
-            todo = f"{error.todo}; a descriptor of text is declared: categories=[{column!r}]"
-            raise TableError(error.expected, error.got, error.cause, todo) from error
+            except TableError as error:
+                if before == (first, len(others)) and not any(map(_is_number, cells)):
+                    raise _a_column_of_text(error, column) from error
+                if first is None:
+                    first = error
+                else:
+                    others.append(f"{str(cell).strip()!r} in {row} {at}, column {column!r}")
+    if first is not None:
+        raise _together(first, others)
     return values
+
+
+def _a_column_of_text(error: TableError, column: str) -> TableError:
+    """Return the error of a cell in a column that has no number."""
+    todo = f"{error.todo}; a descriptor of text is declared: categories=[{column!r}]"
+    return TableError(error.expected, error.got, error.cause, todo)
+
+
+def _together(first: TableError, others: list[str]) -> TableError:
+    """Return the error of the first wrong cell, which names some of the others."""
+    if not others:
+        return first
+    left = len(others) - MOST_NAMED
+    more = f" and {left} more" if left > 0 else ""
+    got = f"{first.got}; also {'; '.join(others[:MOST_NAMED])}{more}"
+    todo = first.todo.replace("the cell, or leave it", "the cells, or leave them")
+    return TableError(first.expected, got, first.cause, todo)
 
 
 def _is_number(cell: object) -> bool:
