@@ -12,7 +12,7 @@ from claude_pymc.acquisition.objectives import Maximize, Minimize, Reach, Within
 from claude_pymc.acquisition.propose import propose
 from claude_pymc.acquisition.rules import RULES
 from claude_pymc.errors import CandidateError
-from claude_pymc.joint.prediction import Prediction
+from claude_pymc.joint.prediction import Prediction, variance_around
 
 
 class Normal:
@@ -170,3 +170,47 @@ def test_noise_in_a_box_is_not_that_of_the_points_before():
     noise = picker.plain[:, :, 0]
     for k in range(20):
         assert abs(np.corrcoef(noise[:, k], noise[:, 20 + k])[0, 1]) < 0.2
+
+
+class HeavyTails(Normal):
+    """The same, the noise of the primary target being Student-t of one degree of freedom."""
+
+    def predict(self, frame, kind="mean", given=None, seed=None):
+        found = super().predict(frame, "mean", given, seed)
+        if kind == "mean":
+            return found
+        noise = np.random.default_rng(seed).standard_t(1, found.draws.shape[:2])
+        found.draws[:, :, -1] += 0.1 * noise
+        return Prediction(found.draws, kind, {}, self.targets[-1:])
+
+
+def test_noise_without_a_variance_has_one_by_its_quartiles():
+    post = HeavyTails(20_000, sim=(np.zeros(3), np.ones(3)), exp=(np.zeros(3), np.ones(3)))
+    noisy, mean = (post.predict(pool(3), kind, seed=1) for kind in ("observation", "mean"))
+    found = variance_around(noisy, mean.draws.to_numpy())
+    assert (found[:, 0] == 0.0).all()
+    # Quartiles of Cauchy noise lie at its scale, those of a normal one at 0.6745 sd; the standard
+    # error of a quartile of 20000 draws is 0.0022 there.
+    assert np.sqrt(found[:, 1]) == pytest.approx(0.1 / 0.6745, abs=4 * 0.0022)
+
+
+@pytest.mark.parametrize(
+    ("objective", "rules"),
+    [
+        (Maximize("exp"), None),
+        (Minimize("exp"), {"exp": "ei"}),
+        (Maximize("exp"), {"exp": "std"}),
+        (Reach("exp", 1.0), {"exp": "ucb"}),
+        (Maximize("exp"), {"exp": "pi", "sim": "reduction"}),
+    ],
+)
+def test_rules_that_need_moments_of_observations_that_have_none(objective, rules):
+    post = HeavyTails(sim=(np.arange(5), np.ones(5)), exp=(np.arange(5), np.ones(5)))
+    past = pd.DataFrame({"x": [0.0], "exp": [0.5]})
+    wants, more = {"exp": 1, "sim": 1}, {"rules": rules, "observed": past}
+    with pytest.raises(CandidateError, match="'pi', 'maximum' or 'thompson'"):
+        propose(post, pool(5), objective, wants, kind="observation", **more)
+    assert len(propose(post, pool(5), objective, wants, kind="mean", **more)) == 2
+    allowed = {"rules": {"exp": "pi"}, "observed": past}
+    found = propose(post, pool(5), objective, {"exp": 1}, kind="observation", **allowed)
+    assert found["candidate"][0] in (1, 2, 3, 4)

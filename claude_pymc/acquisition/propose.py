@@ -85,7 +85,8 @@ def propose(
         Points may be measured again where that pays; the incumbent is "posterior" then.
     kind : "mean" or "observation"
         What improves: the mean of the target, as in the paper; or the value that would be measured,
-        where what the model calls noise belongs to each candidate (each its own compound).
+        where what the model calls noise belongs to each candidate (each its own compound). Student-t
+        noise has no variance for sure: rules that need one are refused for observations.
     costs : mapping of target to positive number, optional
         Of one measurement.
     budget : float, optional

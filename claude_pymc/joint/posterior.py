@@ -24,7 +24,7 @@ from claude_pymc.errors import CandidateError, Notice, SamplingError
 from claude_pymc.joint.asked import column_of, descriptors_of, known_of, noise_of, usable
 from claude_pymc.joint.gaussian import covariance_root, derived
 from claude_pymc.joint.patternwise import Piece, conditional, noise_variance
-from claude_pymc.joint.prediction import Prediction
+from claude_pymc.joint.prediction import Prediction, variance_around
 from claude_pymc.joint.settings import refuse_seed
 from claude_pymc.joint.spec import JointGaussian
 from claude_pymc.joint.stepwise import log_density_draws, predict_draws, refuse_backwards
@@ -264,8 +264,7 @@ class JointPosterior:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Notice)
                 noisy = self.predict(frame, "observation", given, seed)
-            off = noisy.draws.to_numpy() - found.draws.to_numpy()
-            return found, np.square(off).mean(axis=0)
+            return found, variance_around(noisy, found.draws.to_numpy())
         x, _ = descriptors_of(frame, self.descriptors)
         known = known_of(given, len(x), self.spec.design)
         variance = noise_variance(self._root, np.isfinite(known))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -79,3 +80,30 @@ class Prediction:
 def centre_name(columns: Iterable[str], target: str) -> str:
     """Name of the column with the centre of a target, of those that :meth:`to_frame` makes."""
     return f"{target}_median" if f"{target}_median" in columns else f"{target}_mean"
+
+
+def quartile_std(draws: np.ndarray, axis: int = 0) -> np.ndarray:
+    """Return the standard deviation of a normal distribution with the same quartiles."""
+    low, high = np.quantile(draws, [0.25, 0.75], axis=axis)
+    return np.asarray((high - low) / 1.349)
+
+
+def variance_around(noisy: Any, means: np.ndarray) -> np.ndarray:
+    """Variance of observations around their mean (candidate, target), an average over draws.
+
+    Of a target whose noise is Student-t it need not exist: there it is that of a normal
+    distribution with the same quartiles.
+
+    Parameters
+    ----------
+    noisy : Prediction
+        Of kind "observation".
+    means : array (sample, candidate, target)
+        Draws of kind "mean", from the same parameters; or (1, candidate, target).
+    """
+    off = noisy.draws.to_numpy() - means
+    variance = np.square(off).mean(axis=0)
+    for target in getattr(noisy, "heavy", ()):
+        j = list(noisy.draws[TARGET].to_numpy()).index(target)
+        variance[:, j] = np.square(quartile_std(off[..., j]))
+    return np.asarray(variance)

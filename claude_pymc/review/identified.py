@@ -17,6 +17,7 @@ from scipy.special import ndtr
 
 from claude_pymc.joint.convergence import Check
 from claude_pymc.joint.posterior import JointPosterior
+from claude_pymc.joint.prediction import quartile_std
 from claude_pymc.joint.priors import LKJPrior, ShrinkagePrior
 from claude_pymc.joint.rows import modelled
 from claude_pymc.review.against_prior import lkj_draws
@@ -92,10 +93,10 @@ def _contraction(post: JointPosterior, j: int, k: int) -> Check:
     if isinstance(spec.prior, ShrinkagePrior):
         before = spec.prior.linkage_sd
     elif isinstance(spec.prior, LKJPrior):
-        before = _spread(lkj_draws(spec, spec.prior)[0][:, j, k])
+        before = float(quartile_std(lkj_draws(spec, spec.prior)[0][:, j, k]))
     else:
         return Check(name, "not computed: the prior is flat", "", None, "", "linkage")
-    after = _spread(draws)
+    after = float(quartile_std(draws))
     ratio = after / before
     return Check(
         name,
@@ -106,12 +107,6 @@ def _contraction(post: JointPosterior, j: int, k: int) -> Check:
         "prior: measure where the cheaper value is known, or leave terms out of the corrections",
         "linkage",
     )
-
-
-def _spread(draws: np.ndarray) -> float:
-    """Return a standard deviation by quartiles, which heavy tails have, too."""
-    low, high = np.quantile(draws, [0.25, 0.75])
-    return float((high - low) / 1.349)
 
 
 def _agreement(post: JointPosterior, table: Table) -> Check:
