@@ -69,7 +69,7 @@ def explore(kind, number, path):
         start = time.process_time()
         stage, _ = walk(*pair, path)
         longest = max(longest, time.process_time() - start)
-        assert within(longest, SECONDS)
+        assert within(longest, SECONDS, time.process_time)
         stages[stage] += 1
         event(stage)
 
@@ -129,7 +129,7 @@ def test_fits_and_predictions_of_generated_tables(compiled, tmp_path):
             start = time.process_time()
             done[name] += call()
             longest = max(longest, time.process_time() - start)
-            assert within(longest, SECONDS)
+            assert within(longest, SECONDS, time.process_time)
 
     example()
     assert done["tried"] == FITS
@@ -221,7 +221,7 @@ def test_what_once_broke(name, tmp_path):
         spec = study.spec(table)
         PatternStats.from_table(table, spec.design)
         study.pool(table)
-    assert within(time.process_time() - start, 1.0)
+    assert within(time.process_time() - start, 1.0, time.process_time)
 
 
 @pytest.mark.parametrize("kind", ["hsgp", "spline"])

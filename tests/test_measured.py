@@ -3,6 +3,7 @@
 import re
 import tomllib
 
+import bench
 import pandas as pd
 import pytest
 import tables
@@ -71,3 +72,11 @@ def test_versions_agree():
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert project["version"] == cp.__version__
     assert f"version: {cp.__version__}\n" in citation
+
+
+def test_a_line_of_the_benchmark_has_median_least_and_largest():
+    line = bench.row("work", [3.0, 1.0, 2.0], "s", "peer", [8.0, 6.0, 4.0])
+    assert (line["low"], line["value"], line["high"]) == (1.0, 2.0, 3.0)
+    assert (line["peer_low"], line["peer_value"], line["peer_high"]) == (4.0, 6.0, 8.0)
+    assert line["ratio"] == 3.0  # a time: the smaller is the better
+    assert bench.row("work", [6.0], "ESS/s", "peer", [2.0])["ratio"] == 3.0

@@ -295,6 +295,8 @@ def test_errors_of_candidates(pair):
     ):
         with pytest.raises(CandidateError, match=word):
             pair.predict(frame)
+    with pytest.raises(CandidateError, match=r"pass pd.DataFrame\(...\) of it"):
+        pair.predict({"x": [0.1, 0.2]})
     with pytest.raises(TableError, match="finite number in column 'x'"):
         pair.predict(FRAME.astype(object).replace(0.9, "inf"))
     with pytest.raises(CandidateError, match="inf in row 0"):

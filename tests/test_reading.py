@@ -131,3 +131,19 @@ def test_other_wrong_cells_are_named_with_the_first_one(read):
     assert text.count("'?'") == 6
     assert " and 2 more" in text
     assert "correct the cells, or leave them empty" in text
+
+
+def test_six_wrong_cells_are_all_named_and_long_ones_cut(read):
+    rows = [f"{i},{'a' * 60 if i > 3 else i},1" for i in range(1, 10)]
+    with pytest.raises(TableError) as caught:
+        read("x,sim,exp\n" + "\n".join(rows) + "\n")
+    text = str(caught.value)
+    assert text.count("'" + "a" * 40 + " ...'") == 6
+    assert "more" not in text
+
+
+def test_wrong_cells_beside_a_column_of_text_are_told(read):
+    with pytest.raises(TableError) as caught:
+        read("x,sim,exp\n1,?,red\n2,3,blue\n3,n.d.,green\n")
+    assert "'?' in line 2" in str(caught.value)
+    assert "'n.d.' in line 4, column 'sim'; 'red' in line 2, column 'exp'" in str(caught.value)

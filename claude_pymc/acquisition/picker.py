@@ -21,10 +21,10 @@ from claude_pymc.acquisition import pareto
 from claude_pymc.acquisition.candidates import Candidates
 from claude_pymc.acquisition.information import condition_on
 from claude_pymc.acquisition.known import known_values, same, taken, used
-from claude_pymc.acquisition.objectives import Objective, Reach, Within
-from claude_pymc.acquisition.rules import GAINS, MOMENTS, RULES, View
+from claude_pymc.acquisition.objectives import Objective, Within
+from claude_pymc.acquisition.rules import RULES, View
 from claude_pymc.errors import CandidateError, Notice
-from claude_pymc.joint.prediction import variance_around
+from claude_pymc.joint.prediction import bounded_around, variance_around
 from claude_pymc.protocols import Predictive
 
 
@@ -74,7 +74,6 @@ class Picker:
         self.targets = list(post.targets)
         self.rng = np.random.default_rng(seed)
         self.used = {t: used(post, t) for t in self.targets}
-        self.heavy: tuple[str, ...] = ()  # targets whose observations need not have moments
         self.conditions: list[tuple[np.ndarray, float]] = []
         self.reached: list[np.ndarray] = []  # (sample, objective) of points of the batch
         self.pool = pool
@@ -134,7 +133,6 @@ class Picker:
 
     def score(self, target: str, rule: str) -> tuple[np.ndarray, np.ndarray]:
         """Positions of the candidates that are free, in random order, and their scores."""
-        self._refuse_moments(target, rule)
         order = np.random.default_rng(self.seed).permutation(len(self.pool.frame))
         free = order[~self.taken[target][order]]
         if not len(free):
@@ -148,19 +146,6 @@ class Picker:
                 "look at the checks of the posterior, or measure more first",
             )
         return free, score
-
-    def _refuse_moments(self, target: str, rule: str) -> None:
-        """Refuse rules of observations whose mean and variance need not exist."""
-        aims = [o for o in self.aim.objectives if o.target in self.heavy]
-        gains = rule in GAINS and any(not isinstance(o, Reach) for o in aims)
-        own = {target} if rule in ("variance", "std", "ucb") else {target, self.targets[self.goal]}
-        if gains or (rule in MOMENTS and own & set(self.heavy)):
-            raise CandidateError(
-                f"a rule that has a value for observations of {list(self.heavy)}",
-                f"{rule!r}, of kind 'observation'",
-                "their noise is Student-t: mean and standard deviation need not exist",
-                "use 'pi', 'maximum' or 'thompson'; or kind='mean'",
-            )
 
     def pick(self, target: str, rule: str) -> tuple[int, float] | None:
         """Pick the best candidate for a target; its position and score, None if none is left."""
@@ -221,13 +206,11 @@ class Picker:
             noisy = self.post.predict(
                 pool.frame, kind="observation", given=known, seed=self._noise_seed()
             )
-        noise = variance_around(noisy, means)
         if self.aim.kind == "observation":
+            values = bounded_around(noisy, means)
             # A posterior of a single draw has one mean and many observations.
-            self.heavy = tuple(getattr(noisy, "heavy", ()))
-            noisy = noisy.draws.to_numpy()
-            return noisy, np.broadcast_to(means, noisy.shape), np.zeros_like(noise)
-        return means, means, noise
+            return values, np.broadcast_to(means, values.shape), np.zeros(values.shape[1:])
+        return means, means, variance_around(noisy, means)
 
     def _noise_seed(self) -> int:
         """Return a seed for the noise of more candidates: not that of those before."""

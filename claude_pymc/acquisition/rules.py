@@ -168,9 +168,5 @@ WORDS = {
     "design": "covers the range, for a start",
 }
 
-# Rules that need a mean or a variance of what they look at.
-GAINS = frozenset({"log_ei", "ei", "ehvi"})
-MOMENTS = frozenset({"ucb", "entropy", "maximizers", "reduction", "variance", "std", "covariance"})
-
 PAPER = ("log_ei", "variance")  # primary, cheaper: eq. (18), (19)
 OURS = ("log_ei", "maximizers")

@@ -14,6 +14,8 @@ from claude_pymc.errors import CandidateError
 from claude_pymc.notation import CANDIDATE, SAMPLE, TARGET
 from claude_pymc.protocols import Kind
 
+FARTHEST = 4.0  # standard deviations from the mean, of observations that need not have one
+
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
@@ -103,7 +105,27 @@ def variance_around(noisy: Any, means: np.ndarray) -> np.ndarray:
     """
     off = noisy.draws.to_numpy() - means
     variance = np.square(off).mean(axis=0)
-    for target in getattr(noisy, "heavy", ()):
-        j = list(noisy.draws[TARGET].to_numpy()).index(target)
+    for j in _heavy(noisy):
         variance[:, j] = np.square(quartile_std(off[..., j]))
     return np.asarray(variance)
+
+
+def bounded_around(noisy: Any, means: np.ndarray) -> np.ndarray:
+    """Observations (sample, candidate, target) that have a mean and a variance.
+
+    Those of a target whose noise is Student-t need not have them: their distance from the mean is
+    cut at `FARTHEST` standard deviations of a normal distribution with the same quartiles.
+    Parameters as of :func:`variance_around`.
+    """
+    values = np.array(noisy.draws.to_numpy())
+    for j in _heavy(noisy):
+        off = values[..., j] - means[..., j]
+        limit = FARTHEST * quartile_std(off)
+        values[..., j] = means[..., j] + np.clip(off, -limit, limit)
+    return values
+
+
+def _heavy(noisy: Any) -> list[int]:
+    """Positions of targets whose noise is Student-t."""
+    names = getattr(noisy, "heavy", ())
+    return [list(noisy.draws[TARGET].to_numpy()).index(name) for name in names]

@@ -94,8 +94,8 @@ def alt_text(figure: Figure) -> str:
     Examples
     --------
     >>> table = cp.simulate("toy_pair", seed=0)
-    >>> alt_text(cp.plot_missing(table))[:26]
-    'What 15 rows fill: sim is '
+    >>> alt_text(cp.plot_missing(table)).split(":")[0]
+    'What 15 rows fill'
     """
     return str(figure.get_label() or "")
 

@@ -241,8 +241,8 @@ def plot_update(
     Examples
     --------
     >>> table = cp.simulate("toy_pair", seed=0)
-    >>> new = table.rows(range(3))  # as if measured again
-    >>> before, after = cp.fit(table, seed=0), cp.fit(table + new, seed=0)
+    >>> first, new = table.rows(range(4, 15)), table.rows(range(4))
+    >>> before, after = cp.fit(first, seed=0), cp.fit(first + new, seed=0)
     >>> figure = plot_update(before, after, new_rows=new)
     """
     before, after = as_predictive(before), as_predictive(after)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MISSING = {"", "nan", "na", "n/a", "<na>", "none", "null"}
 MOST_NAMED = 5  # of wrong cells, beside the first
+LONGEST = 40  # characters of a cell that are told
 _NUMBER = re.compile(r"[+-]?(\d+(,\d*)?|,\d+)([eE][+-]?\d+)?")
 
 
@@ -162,6 +163,7 @@ def numeric_columns(
     values = np.empty((len(frame), len(columns)))
     first: TableError | None = None
     others: list[str] = []
+    left = 0
     for j, column in enumerate(columns):
         cells = frame.iloc[:, j]
         if isinstance(column, Category):
@@ -171,35 +173,44 @@ def numeric_columns(
         if cells.dtype.kind in "fiu":
             values[:, j] = cells.to_numpy(dtype=np.float64, na_value=np.nan)
             continue
-        before = first, len(others)
+        seen = False  # a wrong cell of this column
         for i, (at, cell) in enumerate(zip(frame.index, cells, strict=True)):
             try:
                 values[i, j] = _number(cell, f"{row} {at}", column, source)
             except TableError as error:
-                if before == (first, len(others)) and not any(map(_is_number, cells)):
-                    raise _a_column_of_text(error, column) from error
+                alone = not seen and not any(map(_is_number, cells))
+                seen = True
                 if first is None:
-                    first = error
+                    first = _a_column_of_text(error, column) if alone else error
+                elif len(others) < MOST_NAMED:
+                    others.append(f"{_short(cell)} in {row} {at}, column {column!r}")
                 else:
-                    others.append(f"{str(cell).strip()!r} in {row} {at}, column {column!r}")
+                    left += 1
+                if alone:  # one of its cells is enough
+                    break
     if first is not None:
-        raise _together(first, others)
+        raise _together(first, others, left)
     return values
+
+
+def _short(cell: object) -> str:
+    """Say what a cell holds, long texts cut."""
+    text = str(cell).strip()
+    return repr(text if len(text) <= LONGEST else f"{text[:LONGEST]} ...")
 
 
 def _a_column_of_text(error: TableError, column: str) -> TableError:
     """Return the error of a cell in a column that has no number."""
-    todo = f"{error.todo}; a descriptor of text is declared: categories=[{column!r}]"
+    todo = f"{error.todo}; if it is a descriptor of text, declare it: categories=[{column!r}]"
     return TableError(error.expected, error.got, error.cause, todo)
 
 
-def _together(first: TableError, others: list[str]) -> TableError:
+def _together(first: TableError, others: list[str], left: int) -> TableError:
     """Return the error of the first wrong cell, which names some of the others."""
     if not others:
         return first
-    left = len(others) - MOST_NAMED
-    more = f" and {left} more" if left > 0 else ""
-    got = f"{first.got}; also {'; '.join(others[:MOST_NAMED])}{more}"
+    more = f" and {left} more" if left else ""
+    got = f"{first.got}; also {'; '.join(others)}{more}"
     todo = first.todo.replace("the cell, or leave it", "the cells, or leave them")
     return TableError(first.expected, got, first.cause, todo)
 
@@ -224,14 +235,14 @@ def _number(cell: object, place: str, column: str, source: str) -> float:
             cause = "a decimal comma in a file whose cells are separated by commas"
         raise TableError(
             f"a number or an empty cell in column {column!r}",
-            f"{text!r} in {place} of {source}",
+            f"{_short(text)} in {place} of {source}",
             cause,
             "correct the cell, or leave it empty if the value was not measured",
         )
     if np.isinf(value):
         raise TableError(
             f"a finite number in column {column!r}",
-            f"{text!r} in {place} of {source}",
+            f"{_short(text)} in {place} of {source}",
             "a division by zero or an overflow upstream",
             "correct the cell, or leave it empty if the value was not measured",
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 import nbformat
 from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
 
 
 def words(cell: nbformat.NotebookNode) -> list[str | None]:
@@ -23,9 +24,12 @@ def with_words(text: str) -> str:
     """Copy words of outputs into the metadata of their cells."""
     book = nbformat.reads(text, as_version=4)
     for cell in book.cells:
-        said = [text for text in words(cell) if text]
+        said = set(words(cell)) - {None}
+        if len(said) > 1:
+            raise ExtensionError(f"pictures of one cell with different words: {sorted(said)}")
         if said:
-            cell.metadata.setdefault("mystnb", {})["image"] = {"alt": said[0]}
+            image = cell.metadata.setdefault("mystnb", {}).setdefault("image", {})
+            image["alt"] = said.pop()
     return nbformat.writes(book)
 
 
