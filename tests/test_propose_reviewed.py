@@ -196,6 +196,9 @@ def test_noise_without_a_variance_has_one_by_its_quartiles():
     # Quartiles of Cauchy noise lie at its scale, those of a normal one at 0.6745 sd; the standard
     # error of a quartile of 20000 draws is 0.0022 there.
     assert np.sqrt(found[:, 1]) == pytest.approx(0.1 / 0.6745, abs=4 * 0.0022)
+    here = Candidates.read(pool(3), ("x",), ["sim", "exp"])
+    picker = Picker(post, here, here, Aim((Maximize("exp"),)), 0)
+    assert np.sqrt(picker.noise[:, 1]) == pytest.approx(0.1 / 0.6745, abs=4 * 0.0022)
 
 
 def heavy(n=5, samples=2000):
