@@ -201,7 +201,7 @@ def _short(cell: object) -> str:
 
 def _a_column_of_text(error: TableError, column: str) -> TableError:
     """Return the error of a cell in a column that has no number."""
-    todo = f"{error.todo}; if it is a descriptor of text, declare it: categories=[{column!r}]"
+    todo = f"{error.todo}; if it is a descriptor of text, it is declared: categories=[{column!r}]"
     return TableError(error.expected, error.got, error.cause, todo)
 
 
