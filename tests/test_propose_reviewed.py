@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+import claude_pymc as cp
 from claude_pymc.acquisition import propose as proposing
 from claude_pymc.acquisition import shortlist
 from claude_pymc.acquisition.candidates import Candidates
@@ -264,3 +265,22 @@ def test_a_budget_of_observations_without_moments_has_a_value():
     for seed in (1, 2, 3):
         found = propose(heavy(), pool(5), Maximize("exp"), kind="observation", seed=seed, **costs)
         assert (found.attrs["value"]["value"].abs() < 2.0).all()
+
+
+def test_a_measured_row_without_its_simulation_among_the_candidates(rng):
+    """Student-t noise is followed forwards alone: what was measured there is not told, nor asked."""
+    x = rng.uniform(0, 1, 30)
+    sim = 2 + np.sin(3 * x) + rng.normal(0, 0.03, 30)
+    frame = pd.DataFrame({"x": x, "sim": sim, "exp": 1.1 * sim + rng.normal(0, 0.05, 30)})
+    frame.loc[15:, "exp"] = np.nan
+    frame.loc[3, "sim"] = np.nan
+    table = cp.Table.from_frame(frame, ["x"], ["sim", "exp"])
+    design = cp.Design.from_table(table, cp.Polynomial(degree=2), {"exp": ["1"]})
+    stats = cp.PatternStats.from_table(table, design, rows=True)
+    spec = cp.JointGaussian(design, noise="student")
+    post = cp.JointPosterior(cp.sample(spec, stats, seed=0, method="exact"))
+    for kind in ("mean", "observation"):
+        wants = {"exp": 2, "sim": 1}
+        found = propose(post, table, Maximize("exp"), wants, observed=table, kind=kind)
+        assert found["candidate"].tolist()[2] == 3  # the only one that was not simulated
+        assert set(found["candidate"][:2]) <= set(range(15, 30))

@@ -64,6 +64,18 @@ def test_blocks_of_python_run(path, laboratory):
     assert written >= LEAVES.get(path.name, set())
 
 
+@pytest.mark.filterwarnings("ignore::claude_pymc.errors.PosteriorWarning")
+def test_the_ten_lines_run_on_the_rows_that_stand_above_them(tmp_path, monkeypatch):
+    """Without a notice: the candidates lie within the rows."""
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.search(r"(?:^ {4}sample,.*\n)(?:^ {4}.*\n)+", text, re.M)
+    assert rows is not None
+    Path("gaps.csv").write_text(re.sub("^ {4}", "", rows[0], flags=re.M), encoding="utf-8")
+    for _ in range(2):
+        exec(compile(PYTHON.findall(text)[0], "README.md", "exec"), {})
+
+
 def test_the_study_file_and_its_commands(laboratory):
     commands = COMMAND.findall((PAGES / "studies.md").read_text(encoding="utf-8"))
     assert [c.split()[0] for c in commands] == ["fit", "predict", "propose", "report"]

@@ -13,12 +13,14 @@ from claude_pymc.protocols import Predictive
 
 
 def known_values(
-    pool: Candidates, past: Candidates, targets: list[str], forget: frozenset[str] = frozenset()
+    post: Predictive, pool: Candidates, past: Candidates, forget: frozenset[str] = frozenset()
 ) -> dict[str, np.ndarray]:
     """Values known at each candidate: its own, else the last measured at the same point.
 
-    Targets in ``forget`` are not told.
+    Targets in ``forget`` are not told; nor is the primary one where a cheaper one lacks, to a
+    model that is followed forwards alone.
     """
+    targets = list(post.targets)
     values = pool.values.copy()
     for source in (past, pool):
         for mask, rows in source.masks():
@@ -32,8 +34,16 @@ def known_values(
                     last = have[np.maximum(place, 0)]
                     same = (place >= 0) & (there[last] == here) & np.isnan(values[:, j])
                     values[same, j] = source.values[rows[last[same]], j]
-    known = dict(zip(targets, values.T, strict=True))
-    return {t: np.full(len(v), np.nan) if t in forget else v for t, v in known.items()}
+    values[:, [t in forget for t in targets]] = np.nan
+    if _forwards_alone(post):
+        values[np.isnan(values[:, :-1]).any(axis=1), -1] = np.nan
+    return dict(zip(targets, values.T, strict=True))
+
+
+def _forwards_alone(post: Predictive) -> bool:
+    """Whether a cheaper value cannot be inferred from the primary one: not one Gaussian."""
+    parts = getattr(post, "posteriors", {"": post}).values()
+    return any(getattr(getattr(p, "spec", None), "needs", "") == "rows" for p in parts)
 
 
 def used(post: Predictive, target: str) -> np.ndarray:

@@ -194,7 +194,7 @@ class Picker:
         Notices come once.
         """
         again = {o.target for o in self.aim.objectives} if self.aim.replicate else set()
-        known = known_values(pool, self.past, self.targets, frozenset(again))
+        known = known_values(self.post, pool, self.past, frozenset(again))
         quick = getattr(self.post, "mean_and_noise", None)
         if quick is not None and self.aim.kind == "mean":
             found, noise = quick(pool.frame, known, self._noise_seed())

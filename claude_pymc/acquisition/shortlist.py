@@ -39,7 +39,7 @@ def shortlist(
     targets, n = list(post.targets), len(pool.frame)
     thin = getattr(post, "thinned", lambda number: post)(FEWEST)
     free = np.stack([~taken(pool, past, j, used(post, t)) for j, t in enumerate(targets)], axis=1)
-    known = known_values(pool, past, targets)
+    known = known_values(post, pool, past)
     best = _best(past, aim, targets)
     goals = [(o, targets.index(o.target)) for o in aim.objectives]
     scores = {(kind, j): np.full(n, -np.inf) for _, j in goals for kind in ("gain", "bound")}
