@@ -268,7 +268,7 @@ def test_a_budget_of_observations_without_moments_has_a_value():
 
 
 def test_a_measured_row_without_its_simulation_among_the_candidates(rng):
-    """Student-t noise is followed forwards alone: what was measured there is not told, nor asked."""
+    """Student-t noise is followed forwards alone: what was measured there is not told."""
     x = rng.uniform(0, 1, 30)
     sim = 2 + np.sin(3 * x) + rng.normal(0, 0.03, 30)
     frame = pd.DataFrame({"x": x, "sim": sim, "exp": 1.1 * sim + rng.normal(0, 0.05, 30)})

@@ -15,6 +15,8 @@ from pathlib import Path
 import nbformat
 
 NOTEBOOKS = Path(__file__).resolve().parents[1]
+# What the version with answers says of the two; the other one says the opposite.
+BOTH = re.compile(r"; in this\s+version an answer .*? is\s+\[student/(\S+)\]\(\S+\)", re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://|#)([^)]+)\)")
 
 
@@ -23,7 +25,8 @@ def without_answers(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
     book = nbformat.from_dict(book)
     book.cells = [c for c in book.cells if "answer" not in c.metadata.get("tags", [])]
     title, *rest = book.cells[0].source.splitlines()
-    book.cells[0].source = "\n".join([f"{title}, without answers", *rest])
+    text = "\n".join([f"{title}, without answers", *rest])
+    book.cells[0].source = BOTH.sub(r". The version with answers is [\1](\1)", text)
     for cell in book.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
