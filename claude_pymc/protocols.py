@@ -22,7 +22,8 @@ class Predictive(Protocol):
 
     It may also have ``uses(target)``, the descriptors on which one target depends;
     ``mean_and_noise(frame, given, seed)``, means and the variance of observations around them,
-    where that is quicker than to draw both; and ``thinned(number)``, the same with fewer draws.
+    where that is quicker than to draw both; ``thinned(number)``, the same with fewer draws; and
+    ``forwards_only``, true where no cheaper value can be inferred from one of the primary target.
     """
 
     @property

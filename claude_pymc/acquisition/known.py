@@ -17,8 +17,7 @@ def known_values(
 ) -> dict[str, np.ndarray]:
     """Values known at each candidate: its own, else the last measured at the same point.
 
-    Targets in ``forget`` are not told; nor is the primary one where a cheaper one lacks, to a
-    model that is followed forwards alone.
+    As :func:`told`.
     """
     targets = list(post.targets)
     values = pool.values.copy()
@@ -34,16 +33,20 @@ def known_values(
                     last = have[np.maximum(place, 0)]
                     same = (place >= 0) & (there[last] == here) & np.isnan(values[:, j])
                     values[same, j] = source.values[rows[last[same]], j]
-    values[:, [t in forget for t in targets]] = np.nan
-    if _forwards_alone(post):
+    return told(post, values, forget)
+
+
+def told(
+    post: Predictive, values: np.ndarray, forget: frozenset[str] = frozenset()
+) -> dict[str, np.ndarray]:
+    """Values (row, target) as a model takes them, by target, those in ``forget`` left out.
+
+    So is the primary one where a cheaper one lacks, if the model does not infer backwards.
+    """
+    values = np.where([t in forget for t in post.targets], np.nan, values)
+    if getattr(post, "forwards_only", False):
         values[np.isnan(values[:, :-1]).any(axis=1), -1] = np.nan
-    return dict(zip(targets, values.T, strict=True))
-
-
-def _forwards_alone(post: Predictive) -> bool:
-    """Whether a cheaper value cannot be inferred from the primary one: not one Gaussian."""
-    parts = getattr(post, "posteriors", {"": post}).values()
-    return any(getattr(getattr(p, "spec", None), "needs", "") == "rows" for p in parts)
+    return dict(zip(post.targets, values.T, strict=True))
 
 
 def used(post: Predictive, target: str) -> np.ndarray:

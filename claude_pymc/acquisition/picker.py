@@ -20,7 +20,7 @@ import pandas as pd
 from claude_pymc.acquisition import pareto
 from claude_pymc.acquisition.candidates import Candidates
 from claude_pymc.acquisition.information import condition_on
-from claude_pymc.acquisition.known import known_values, same, taken, used
+from claude_pymc.acquisition.known import known_values, same, taken, told, used
 from claude_pymc.acquisition.objectives import Objective, Within
 from claude_pymc.acquisition.rules import RULES, View
 from claude_pymc.errors import CandidateError, Notice
@@ -316,11 +316,8 @@ class Picker:
 
     def _at_measured(self, rows: Candidates) -> np.ndarray:
         """Draws of the mean at measured rows, from the descriptors and cheaper values alone."""
-        hidden = {o.target for o in self.aim.objectives}
-        known = {
-            t: np.full(len(rows.frame), np.nan) if t in hidden else rows.values[:, j]
-            for j, t in enumerate(self.targets)
-        }
+        hidden = frozenset(o.target for o in self.aim.objectives)
+        known = told(self.post, rows.values, hidden)
         found = self.post.predict(rows.frame, kind="mean", given=known).draws
         return np.asarray(found.to_numpy())
 

@@ -49,6 +49,11 @@ class AveragedPosterior:
         """Units by column name."""
         return self._first.units
 
+    @property
+    def forwards_only(self) -> bool:
+        """Whether one of the specifications infers no cheaper value from a primary one."""
+        return any(post.forwards_only for post in self.posteriors.values())
+
     def uses(self, target: str) -> tuple[str, ...]:
         """Descriptors on which a target depends in any of the specifications."""
         used = {name for post in self.posteriors.values() for name in post.uses(target)}

@@ -68,6 +68,7 @@ class JointPosterior:
     >>> post = cp.fit(cp.simulate("toy_pair", seed=0), seed=0)
     >>> band = post.predict(cp.mesh(x=[0.2, 0.8]), kind="observation").interval(0.9)
     >>> mean = post.predict(cp.mesh(x=[0.2, 0.8]), given={"sim": [2.5, 2.0]}).mean()
+    >>> fewer = post.thinned(500)
     """
 
     def __init__(self, idata: xr.DataTree, spec: JointGaussian | None = None) -> None:
@@ -114,6 +115,11 @@ class JointPosterior:
     def units(self) -> Mapping[str, str]:
         """Units by column name."""
         return dict(self.spec.design.units)
+
+    @property
+    def forwards_only(self) -> bool:
+        """Whether no cheaper value can be inferred from one of the primary target."""
+        return self.spec.needs == "rows"
 
     def uses(self, target: str) -> tuple[str, ...]:
         """Descriptors on which a target depends, by its own terms or through a cheaper one."""
@@ -332,12 +338,7 @@ class JointPosterior:
         return np.where(able[:, j], density, np.nan) - np.log(design.scale[j])
 
     def thinned(self, number: int) -> JointPosterior:
-        """Return the posterior with every k-th draw of each chain, of at least ``number`` in all.
-
-        Examples
-        --------
-        >>> post = cp.fit(cp.simulate("toy_pair", seed=0), seed=0).thinned(500)
-        """
+        """Return every k-th draw of each chain, of at least ``number`` draws in all."""
         step = max(1, len(self._root) // max(number, 1))
         if step == 1:
             return self

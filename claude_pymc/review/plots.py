@@ -105,10 +105,8 @@ def plot_parameters(post: JointPosterior) -> Figure:
 
     Examples
     --------
-    >>> table = cp.Study.named("toy_pair").table()
-    >>> spec = cp.Study.named("toy_pair").spec(table)
-    >>> idata = cp.sample(spec, cp.PatternStats.from_table(table, spec.design), seed=0)
-    >>> figure = plot_parameters(cp.JointPosterior(idata))
+    >>> post = cp.fit(cp.simulate("toy_pair", seed=0), seed=0)
+    >>> figure = plot_parameters(post)
     """
     design = post.spec.design
     posterior = post.idata["posterior"].dataset
@@ -195,10 +193,8 @@ def plot_ranks(post: JointPosterior) -> Figure:
 
     Examples
     --------
-    >>> table = cp.Study.named("toy_pair").table()
-    >>> spec = cp.Study.named("toy_pair").spec(table)
-    >>> idata = cp.sample(spec, cp.PatternStats.from_table(table, spec.design), seed=0)
-    >>> figure = plot_ranks(cp.JointPosterior(idata))
+    >>> post = cp.fit(cp.simulate("toy_pair", seed=0), seed=0)
+    >>> figure = plot_ranks(post)
     """
     from scipy.stats import binom, rankdata
 
