@@ -15,6 +15,7 @@ from claude_pymc.acquisition.picker import Aim, Picker
 from claude_pymc.acquisition.propose import propose
 from claude_pymc.acquisition.rules import RULES
 from claude_pymc.errors import CandidateError
+from claude_pymc.joint.averaged_prediction import AveragedPosterior
 from claude_pymc.joint.prediction import (
     Prediction,
     bounded_around,
@@ -293,3 +294,14 @@ def test_a_measured_row_without_its_simulation_among_the_candidates(rng):
         found = propose(post, table, Maximize("exp"), wants, observed=table, kind=kind)
         assert found["candidate"].tolist()[2] == 3  # the only one that was not simulated
         assert set(found["candidate"][:2]) <= set(range(15, 30))
+
+
+def test_an_average_infers_backwards_where_all_of_its_parts_do():
+    design = cp.Design.from_bounds({"x": (0.0, 1.0)}, ["sim", "exp"])
+    plain, student = (
+        cp.sample_prior(cp.JointGaussian(design, noise=noise), draws=8, seed=0)
+        for noise in ("normal", "student")
+    )
+    for parts, expected in (([plain], False), ([plain, student], True), ([student], True)):
+        named = dict(enumerate(parts))
+        assert AveragedPosterior(named, (1 / len(parts),) * len(parts)).forwards_only == expected
